@@ -1,0 +1,3 @@
+"""How we talk to machines: controllers from outside, channels into the host."""
+
+from __future__ import annotations

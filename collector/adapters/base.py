@@ -1,0 +1,215 @@
+"""What a machine can be asked: small capability Protocols, one per question.
+
+An adapter is a context manager that is made from its endpoint and a credential, logs in on entry, and
+implements the Protocols it is able to. "Not supported" is the absence of a Protocol, or an
+`UnsupportedError` where only the peer can tell. Every call takes a `Deadline` and ends by it, even
+against a peer that accepts and never answers.
+
+All methods but `send_nmi` only read: nothing on the controller or the host changes by calling them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Protocol, Self, runtime_checkable
+
+from collector.adapters.limits import Deadline
+from collector.model.host import Credential, Endpoint
+
+
+class PowerState(StrEnum):
+    """What the controller says of the host's power."""
+
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+
+
+class NmiOutcome(StrEnum):
+    """What the one attempt to send an NMI came to."""
+
+    SENT = "sent"  # the peer acknowledged it
+    NOT_SENT = "not sent"  # the peer refused before acting: proven by its own answer
+    UNCERTAIN = "uncertain"  # no answer, or one that proves nothing
+
+
+@dataclass(frozen=True, slots=True)
+class NmiAnswer:
+    """The outcome of `send_nmi`, and the words of the peer that prove it."""
+
+    outcome: NmiOutcome
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One record of a controller's event log. `time` is the controller's own clock, when it has one."""
+
+    id: str
+    time: datetime | None
+    sensor: str
+    text: str
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogState:
+    """The controller's watchdog timer. Countdowns in seconds; None where the controller did not say."""
+
+    running: bool
+    action: str  # none, hard reset, power down, power cycle
+    initial_s: float | None
+    present_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopSensor:
+    """A discrete sensor that tells that the operating system stopped, crashed or was interrupted."""
+
+    name: str
+    states: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command left behind. Output is bytes: it comes from a machine that may be broken."""
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+
+
+class FileKind(StrEnum):
+    """What a remote path is."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file on the host. `modified` is seconds since the epoch by the host's clock; size in bytes."""
+
+    path: str
+    kind: FileKind
+    size: int
+    modified: float
+
+
+class Adapter(Protocol):
+    """Log in on `__enter__`, log out on `__exit__`; the endpoint model it is configured with is `settings`.
+
+    `__enter__` raises `UnreachableError`, `LoginRefusedError`, `HostKeyError` or `DeadlineError`, and
+    has tried the login once.
+    """
+
+    settings: ClassVar[type[Endpoint]]
+
+    def __init__(self, endpoint: Endpoint, credential: Credential | None, deadline: Deadline) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+@runtime_checkable
+class Power(Protocol):
+    """Is the machine on?"""
+
+    def power_state(self, deadline: Deadline) -> PowerState:
+        """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class NmiInjector(Protocol):
+    """The one call that changes something. Only `run/trigger.py` may make it."""
+
+    def send_nmi(self, deadline: Deadline) -> NmiAnswer:
+        """Put exactly one NMI request on the wire, and wait for the answer until the deadline.
+
+        Never raises for what the peer did or did not answer: that is what `NmiAnswer` says. Whatever
+        it does raise, the caller takes for UNCERTAIN.
+        """
+        ...
+
+
+@runtime_checkable
+class EventLog(Protocol):
+    """The controller's own log (SEL)."""
+
+    def events(self, deadline: Deadline) -> Sequence[LogEvent]:
+        """Oldest first. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Watchdog(Protocol):
+    """Would the controller reset the host while it dumps?"""
+
+    def watchdog(self, deadline: Deadline) -> WatchdogState:
+        """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class StopSensors(Protocol):
+    """What the controller's discrete sensors say of the operating system."""
+
+    def stop_sensors(self, deadline: Deadline) -> Sequence[StopSensor]:
+        """Only sensors with at least one asserted state. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """What a person would see on the monitor."""
+
+    def screenshot(self, deadline: Deadline) -> bytes:
+        """A PNG. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Shell(Protocol):
+    """Run a command on the host."""
+
+    def run(self, command: str, deadline: Deadline, *, limit: int = 16 * 1024 * 1024) -> CommandResult:
+        """Run `command` in the login shell; keep at most `limit` bytes of each stream.
+
+        Raises:
+            DeadlineError: the command, or the host, did not end in time.
+            AdapterError: the connection failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Files(Protocol):
+    """Read files on the host. Names that come back are the remote side's: hostile until proven."""
+
+    def list(self, folder: str, deadline: Deadline) -> Sequence[RemoteFile]:
+        """Direct children, unsorted. An absent folder raises `FileNotFoundError`. Raises: AdapterError."""
+        ...
+
+    def stat(self, path: str, deadline: Deadline) -> RemoteFile:
+        """An absent path raises `FileNotFoundError`. Raises: AdapterError."""
+        ...
+
+    def read(self, path: str, offset: int, stall: float) -> Iterator[bytes]:
+        """Yield the file's bytes in order from `offset` to its end.
+
+        Args:
+            path: the file.
+            offset: first byte wanted.
+            stall: seconds without a single byte after which `DeadlineError` is raised.
+
+        Raises:
+            DeadlineError: the peer fell silent.
+            FileNotFoundError: there is no such file.
+            AdapterError: the connection failed.
+        """
+        ...

@@ -1,0 +1,3 @@
+"""What the user wrote: settings, their schema, and references to secrets."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What is configured? Read-only gatherers."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Which hosts there are, and how each one is reached."""
+
+from __future__ import annotations

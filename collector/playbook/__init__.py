@@ -1,0 +1,3 @@
+"""What to do, in which order."""
+
+from __future__ import annotations

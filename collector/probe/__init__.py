@@ -1,0 +1,3 @@
+"""Is it hung? One protocol a file."""
+
+from __future__ import annotations
