@@ -1,0 +1,60 @@
+"""OpenSSH's own sshd on loopback, with keys made for the test."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.server import free_port, running, tool, wait_for_port
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """Where the server listens, and what a client needs to log in."""
+
+    port: int
+    pid: int
+    user: str
+    private_key: Path
+    known_hosts: Path
+    log: Path
+
+
+def make_key(path: Path) -> Path:
+    """Make an ed25519 key pair without a passphrase; return the private key's path."""
+    keygen = tool("ssh-keygen", package="openssh-client")
+    subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@contextlib.contextmanager
+def sshd(folder: Path, *options: str) -> Iterator[Sshd]:
+    """Run sshd with SFTP for the current user; `options` are further `Keyword=value` settings."""
+    binary = tool("sshd", package="openssh-server")
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    host_key, user_key = make_key(folder / "host_key"), make_key(folder / "user_key")
+    authorized = folder / "authorized_keys"
+    authorized.write_text((folder / "user_key.pub").read_text())
+    authorized.chmod(0o600)
+    port, log = free_port(), folder / "sshd.log"
+    known_hosts = folder / "known_hosts"
+    kind, key = (folder / "host_key.pub").read_text().split()[:2]
+    known_hosts.write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    settings = [
+        f"Port={port}", "ListenAddress=127.0.0.1", f"HostKey={host_key}", "PidFile=none",
+        f"AuthorizedKeysFile={authorized}", "StrictModes=no", "UsePAM=no", "PasswordAuthentication=no",
+        "Subsystem=sftp internal-sftp", "MaxStartups=100", *options,
+    ]  # fmt: skip
+    command: list[str | Path] = [binary, "-D", "-e", "-f", "/dev/null"]
+    for setting in settings:
+        command += ["-o", setting]
+    with running(command, log) as process:
+        wait_for_port(port)
+        yield Sshd(port, process.pid, getpass.getuser(), user_key, known_hosts, log)
