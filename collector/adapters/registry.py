@@ -1,0 +1,126 @@
+"""Which adapters there are, and the connections of one run.
+
+Adapters are found by entry points (`hang_collector.controllers`, `hang_collector.channels`), so a new one
+is one file and one line in somebody's pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from collector.adapters.base import Adapter
+from collector.adapters.limits import Deadline, LoginBrake
+from collector.errors import AdapterError, InventoryError, LoginRefusedError
+from collector.model.host import Credential, Endpoint, Host
+
+C = TypeVar("C")
+
+SESSIONS_PER_ENDPOINT = 2
+"""Sessions this run opens to one endpoint at a time: some BMCs have four in all, and people need them too."""
+
+
+@functools.cache
+def controllers() -> Mapping[str, type[Adapter]]:
+    """Adapters that reach a host from outside, by the `type` that the settings file names them with."""
+    return _load("hang_collector.controllers")
+
+
+@functools.cache
+def channels() -> Mapping[str, type[Adapter]]:
+    """Adapters that lead into a host, by `type`."""
+    return _load("hang_collector.channels")
+
+
+def controller_settings() -> Mapping[str, type[Endpoint]]:
+    """The endpoint model of each controller type, for the settings loader."""
+    return {name: adapter.settings for name, adapter in controllers().items()}
+
+
+def channel_settings() -> Mapping[str, type[Endpoint]]:
+    """The endpoint model of each channel type, for the settings loader."""
+    return {name: adapter.settings for name, adapter in channels().items()}
+
+
+def _load(group: str) -> Mapping[str, type[Adapter]]:
+    return {point.name: point.load() for point in sorted(entry_points(group=group), key=lambda p: p.name)}
+
+
+class Connections:
+    """Opens adapters for one run: names the host in errors, limits sessions, and brakes refused logins."""
+
+    def __init__(self, credentials: Mapping[str, Credential]) -> None:
+        self._credentials = credentials
+        self._brake = LoginBrake()
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def open(self, host: Host, endpoint: Endpoint, capability: type[C], deadline: Deadline) -> Iterator[C]:
+        """Log in to `endpoint` and yield the adapter, which has `capability`, until the block ends.
+
+        Raises:
+            LoginRefusedError: refused now, or earlier in this run (then without asking the peer again).
+            AdapterError: the peer could not be reached or asked; `host` is filled in.
+        """
+        adapter_type = self._type_of(endpoint)
+        credential = self._credentials.get(endpoint.credential) if endpoint.credential else None
+        with _naming(host), self._slot(endpoint, deadline):
+            self._brake.check(endpoint.identity, endpoint.credential)
+            try:
+                adapter = adapter_type(endpoint, credential, deadline).__enter__()
+            except LoginRefusedError as refusal:
+                self._brake.pull(endpoint.identity, endpoint.credential, refusal)
+                raise
+            with contextlib.ExitStack() as stack:
+                stack.push(adapter.__exit__)
+                if not isinstance(adapter, capability):
+                    raise AdapterError(
+                        f"{endpoint.identity} has no capability {capability.__name__}",
+                        hint="Use another endpoint for this; `able` lists those that have it.",
+                    )
+                yield adapter
+
+    def able(self, endpoints: tuple[Endpoint, ...], capability: type[object]) -> list[Endpoint]:
+        """Those of `endpoints` whose adapter has `capability`, in the user's order of preference."""
+        return [e for e in endpoints if issubclass(self._type_of(e), capability)]
+
+    def _type_of(self, endpoint: Endpoint) -> type[Adapter]:
+        known = {**controllers(), **channels()}
+        for adapter in known.values():
+            if adapter.settings is type(endpoint):
+                return adapter
+        raise InventoryError(
+            f"no adapter is installed for an endpoint of type {endpoint.type!r}",
+            hint=f"Installed: {', '.join(known)}.",
+        )
+
+    @contextlib.contextmanager
+    def _slot(self, endpoint: Endpoint, deadline: Deadline) -> Iterator[None]:
+        with self._lock:
+            slot = self._slots.setdefault(
+                endpoint.identity, threading.BoundedSemaphore(SESSIONS_PER_ENDPOINT)
+            )
+        if not slot.acquire(timeout=deadline.remaining()):
+            raise AdapterError(
+                f"{SESSIONS_PER_ENDPOINT} sessions to {endpoint.identity} are in use; none came free in time",
+                hint="Run fewer hosts behind this endpoint at once, or give the step a longer deadline.",
+            )
+        try:
+            yield
+        finally:
+            slot.release()
+
+
+@contextlib.contextmanager
+def _naming(host: Host) -> Iterator[None]:
+    """Adapters know endpoints, people know hosts: fill the host's name into errors on their way up."""
+    try:
+        yield
+    except AdapterError as error:
+        error.host = error.host or host.name
+        raise
