@@ -1,0 +1,237 @@
+"""What a playbook may say: for which hosts it is, and what each stage of a run does with them.
+
+Durations are text with one unit (`30s`, `5m`, `6h`) and become seconds. A bare number is refused: nobody
+should have to guess whether `60` were seconds or minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from collector.model.host import Platform
+
+LONGEST = 7 * 24 * 3600.0
+"""Seconds. Whoever writes a longer deadline than a week means none, and every wait has one."""
+
+_DURATION = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)([smh])")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: object) -> float:
+    """Turn `30s`, `5m` or `6h` into seconds.
+
+    Raises:
+        ValueError: the value is no such text, or is longer than a week.
+    """
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration is a number with its unit: 30s, 5m, 6h")
+    seconds = round(float(match[1]) * _SECONDS[match[2]], 3)
+    if seconds > LONGEST:
+        raise ValueError("the longest duration is a week: 168h")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds the way a playbook does, in the largest unit that leaves a whole number."""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+def _above_zero(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+Pause = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["30s", "5m", "6h"]}),
+]
+"""Seconds; may be zero."""
+
+Duration = Annotated[Pause, AfterValidator(_above_zero)]
+"""Seconds, more than zero."""
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("must be an absolute path")
+    if {"..", "**"} & set(path.split("/")):
+        raise ValueError("must not contain '..' or '**'")
+    return path
+
+
+def _without_wildcards(path: str) -> str:
+    if set(path) & set("*?["):
+        raise ValueError("must name one file, without wildcards")
+    return path
+
+
+# Windows keeps these names for devices, whatever the extension ("Naming Files, Paths, and Namespaces").
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+
+
+def _portable(name: str) -> str:
+    if name.split(".", maxsplit=1)[0].lower() in _DEVICES or name.endswith("."):
+        raise ValueError("is not a file name on every system")
+    return name
+
+
+Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+PathPattern = Annotated[Line, AfterValidator(_absolute)]
+"""An absolute path on the host; `*`, `?` and `[...]` match within one path segment."""
+FilePath = Annotated[PathPattern, AfterValidator(_without_wildcards)]
+NamePattern = Annotated[Line, Field(pattern=r"^[^/]+$")]
+"""A pattern for the name of a file, without its folder."""
+FileName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_portable)
+]
+"""A name that is safe to create in the case folder, on every system."""
+Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+
+
+class Evidence(StrEnum):
+    """What a controller can tell before the NMI; each one is a capability Protocol of the adapters."""
+
+    POWER = "power"
+    EVENT_LOG = "event-log"
+    WATCHDOG = "watchdog"
+    STOP_SENSORS = "stop-sensors"
+    SCREEN = "screen"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+class When(_Part):
+    """Which hosts the playbook is for: the platform, and one controller and one channel of these types."""
+
+    platform: Platform
+    controllers: tuple[Word, ...] = Field(min_length=1)
+    channels: tuple[Word, ...] = Field(min_length=1)
+
+
+class ProbeStep(_Part):
+    """Is it hung? Ask every service, several times, because one silence proves nothing."""
+
+    rounds: int = Field(ge=1, le=20)
+    pause: Pause = Field(description="Between two rounds.")
+    deadline: Duration = Field(description="Of one round.")
+
+
+class PreflightStep(_Part):
+    """Would an NMI now lead to a dump?"""
+
+    deadline: Duration
+
+
+class EvidenceStep(_Part):
+    """Keep what the crash will wipe out."""
+
+    deadline: Duration
+    collect: tuple[Evidence, ...] = Field(description="In this order.")
+
+
+class TriggerStep(_Part):
+    """Send the one NMI."""
+
+    deadline: Duration = Field(description="For the controller's answer. There is no second attempt.")
+
+
+class WaitStep(_Part):
+    """Wait for the dump, or for the proof that none was made."""
+
+    deadline: Duration
+    every: Duration = Field(description="Between two looks.")
+    grace: Pause = Field(description="How long a dump may still appear after the host is back.")
+
+
+class LogSource(_Part):
+    """One log that is fetched once the host is back: the output of a command, or a file."""
+
+    name: FileName = Field(description="Its name in the case folder.")
+    command: Line | None = Field(default=None, description="Run in the login shell; must only read.")
+    file: FilePath | None = None
+    deadline: Duration = 30.0
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.command is None) == (self.file is None):
+            raise ValueError("needs exactly one of 'command' and 'file'")
+        return self
+
+
+class RetrieveStep(_Part):
+    """Bring the dump and the logs home."""
+
+    deadline: Duration
+    stall: Duration = Field(
+        description="A copy without a single byte for this long is given up, to be resumed."
+    )
+    dumps: tuple[PathPattern, ...] = Field(min_length=1, description="Where a whole dump lies.")
+    unfinished: tuple[PathPattern, ...] = Field(
+        default=(), description="Names a dump has while it is written."
+    )
+    beside: tuple[NamePattern, ...] = Field(default=(), description="Small files in the dump's own folder.")
+    logs: tuple[LogSource, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_each_log_once(self) -> Self:
+        # Folded, because Windows and macOS take `Dmesg.txt` and `dmesg.txt` for one file.
+        names = Counter(log.name.lower() for log in self.logs)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"two logs are named {twice[0]!r}")
+        return self
+
+
+class ValidateStep(_Part):
+    """Is the dump whole?"""
+
+    deadline: Duration
+
+
+class Steps(_Part):
+    """The stages, in the order in which they run."""
+
+    probe: ProbeStep
+    preflight: PreflightStep
+    evidence: EvidenceStep
+    trigger: TriggerStep
+    wait: WaitStep
+    retrieve: RetrieveStep
+    validation: ValidateStep = Field(alias="validate")  # `validate` is a method of every pydantic model
+
+
+class Playbook(_Part):
+    """What to do with a hung host, in which order, and how long each stage may take."""
+
+    name: Word
+    summary: Line
+    when: When
+    steps: Steps
