@@ -1,0 +1,137 @@
+"""ELF vmcores: /proc/vmcore copied as it is, `makedumpfile -E`, and QEMU's dump-guest-memory.
+
+Source: System V ABI, chapters 4 and 5 (ELF header, program headers, notes); makedumpfile.h for
+DUMP_ELF_INCOMPLETE; Linux include/linux/elfcore.h for PN_XNUM.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector.dump import vmcoreinfo
+from collector.dump.report import OUT_OF_SPACE, DumpFile, DumpFormat, DumpReport, Identity, Source
+from collector.errors import DumpError
+
+MAGIC = b"\x7fELF"
+
+_CLASS_64, _ORDERS, _ET_CORE = 2, {1: "<", 2: ">"}, 4
+_HEADER = "16sHHIQQQIHHHHHH"
+_HEADER_BYTES = 64
+_PROGRAM_HEADER = "IIQQQQQQ"  # type, flags, offset, vaddr, paddr, filesz, memsz, align
+_PROGRAM_HEADER_BYTES = 56
+_SECTION_HEADER = "IIQQQQIIQQ"
+_SECTION_HEADER_BYTES, _SH_INFO = 64, 7
+_PT_LOAD, _PT_NOTE = 1, 4
+_PN_XNUM = 0xFFFF
+_DUMP_ELF_INCOMPLETE = 0x1
+_NOTE = "III"  # bytes in the name, bytes in the description, type
+
+_MOST_PROGRAM_HEADERS = 1 << 18
+_MOST_NOTE_BYTES = 1 << 24  # 400 bytes for each CPU, and VMCOREINFO
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What the headers say: which crash it is, whether it is marked incomplete, where its segments end."""
+
+    identity: Identity
+    fault: str
+    end: int
+
+
+def inspect(file: DumpFile) -> DumpReport:
+    """Say whether every segment of memory ends within the file.
+
+    Raises:
+        DumpError: the headers contradict the format, or it is no core of a 64-bit machine.
+    """
+    core = read_core(file)
+    if core is None:
+        return DumpReport(DumpFormat.ELF, False, "it ends inside its headers", file.size)
+    fault = core.fault or (f"it ends {core.end - file.size} bytes early" if file.size < core.end else "")
+    return DumpReport.of(
+        DumpFormat.ELF,
+        core.identity,
+        complete=not fault,
+        reason=fault or "every segment of memory is there",
+        size=file.size,
+        expected_size=core.end,
+    )
+
+
+def read_core(source: Source) -> Core | None:
+    """Return what the headers say; None when the source ends before them.
+
+    Raises:
+        DumpError: the headers contradict the format, or it is no core of a 64-bit machine.
+    """
+    raw = source.read(0, _HEADER_BYTES)
+    if len(raw) < _HEADER_BYTES:
+        return None
+    order = _ORDERS.get(raw[5], "")
+    if raw[4] != _CLASS_64 or not order:
+        raise _damaged(f"class {raw[4]}, byte order {raw[5]}; only 64-bit cores are read")
+    _, kind, machine, _, _, phoff, shoff, flags, _, phentsize, phnum, _, _, _ = struct.unpack(
+        order + _HEADER, raw
+    )
+    if kind != _ET_CORE:
+        raise _damaged(f"ELF type {kind}, a vmcore has {_ET_CORE}")
+    if phnum == _PN_XNUM:
+        section = source.read(shoff, _SECTION_HEADER_BYTES)
+        if len(section) < _SECTION_HEADER_BYTES:
+            return None
+        phnum = struct.unpack(order + _SECTION_HEADER, section)[_SH_INFO]
+    if phentsize != _PROGRAM_HEADER_BYTES or not 0 < phnum <= _MOST_PROGRAM_HEADERS:
+        raise _damaged(f"{phnum} program headers of {phentsize} bytes")
+    table = source.read(phoff, phnum * _PROGRAM_HEADER_BYTES)
+    if len(table) < phnum * _PROGRAM_HEADER_BYTES:
+        return None
+
+    segments = [
+        (fields[0], fields[2], fields[5]) for fields in struct.iter_unpack(order + _PROGRAM_HEADER, table)
+    ]
+    loads = [(offset, size) for segment, offset, size in segments if segment == _PT_LOAD]
+    if not loads:
+        raise _damaged("no segment of memory")
+    info_text = _vmcoreinfo(
+        source, order, [(at, size) for segment, at, size in segments if segment == _PT_NOTE]
+    )
+    facts = vmcoreinfo.parse(info_text)
+    return Core(
+        Identity(
+            crash_time=vmcoreinfo.crash_time(facts),
+            kernel_release=vmcoreinfo.release(facts),
+            details={"elf_machine": machine, "segments": len(loads), **vmcoreinfo.details(facts)},
+        ),
+        OUT_OF_SPACE if flags & _DUMP_ELF_INCOMPLETE else "",
+        max(offset + size for offset, size in loads),
+    )
+
+
+def _vmcoreinfo(source: Source, order: str, segments: list[tuple[int, int]]) -> bytes:
+    """Return the text of the VMCOREINFO note; empty when there is none."""
+    budget = _MOST_NOTE_BYTES
+    for offset, size in segments:
+        raw = source.read(offset, min(size, budget))
+        budget -= len(raw)
+        for name, description in _notes(raw, order):
+            if name == b"VMCOREINFO":
+                return description
+    return b""
+
+
+def _notes(raw: bytes, order: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the description of each note; both are padded to four bytes."""
+    at, head = 0, struct.calcsize(order + _NOTE)
+    while at + head <= len(raw):
+        name_size, size, _ = struct.unpack_from(order + _NOTE, raw, at)
+        name_at = at + head
+        text_at = name_at + (name_size + 3) // 4 * 4
+        at = text_at + (size + 3) // 4 * 4
+        yield raw[name_at : name_at + name_size].rstrip(b"\0"), raw[text_at : text_at + size]
+
+
+def _damaged(what: str) -> DumpError:
+    return DumpError(f"this is no ELF vmcore: {what}", hint="Name the vmcore of a 64-bit kernel.")
