@@ -1,0 +1,142 @@
+"""The lab's vmcore as makedumpfile, crash and file see it; what makedumpfile and QEMU write as we see it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from collector.dump.linux import inspect
+from collector.dump.report import DumpFormat
+from collector.lab import vmcore
+from tests.peers.server import free_port, running, tool, wait_for_port
+
+CRASHED = datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
+DMESG = [(0.0, "Linux version 4.18.0"), (86.25, "Kernel panic - not syncing: NMI: Not continuing")]
+PAGES = 276  # filler, log and page tables
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> Path:
+    path = tmp_path / "vmcore"
+    path.write_bytes(vmcore.kdump("db01", CRASHED, DMESG))
+    return path
+
+
+@pytest.fixture
+def stream(dump: Path) -> Path:
+    path = dump.with_name("vmcore.flat")
+    path.write_bytes(vmcore.flattened(dump.read_bytes()))
+    return path
+
+
+def run(*command: object, **options: Any) -> str:
+    words = [str(part) for part in command]
+    done = subprocess.run(words, check=False, capture_output=True, timeout=60, **options)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    return done.stdout.decode(errors="replace")
+
+
+def test_file_names_the_format_the_host_and_the_release(dump: Path, stream: Path) -> None:
+    file = tool("file", package="file")
+    for path, kind in ((dump, "Kdump compressed dump v6"), (stream, "Flattened kdump compressed dump v6")):
+        assert f"{kind}, system Linux, node db01, release {vmcore.RELEASE}" in run(file, path)
+
+
+def test_crash_reads_the_release(dump: Path, stream: Path) -> None:
+    crash = tool("crash", package="crash")
+    for path in (dump, stream):
+        assert run(crash, "--osrelease", path).strip() == vmcore.RELEASE
+
+
+def test_makedumpfile_prints_the_kernel_log(dump: Path) -> None:
+    makedumpfile = tool("makedumpfile", package="makedumpfile")
+    run(makedumpfile, "--dump-dmesg", dump, dump.with_name("dmesg"))
+    assert dump.with_name("dmesg").read_text().splitlines() == [
+        "[    0.000000] Linux version 4.18.0",
+        "[   86.250000] Kernel panic - not syncing: NMI: Not continuing",
+    ]
+
+
+def test_makedumpfile_joins_the_stream_into_the_same_dump(dump: Path, stream: Path) -> None:
+    makedumpfile = tool("makedumpfile", package="makedumpfile")
+    with stream.open("rb") as flat:
+        run(makedumpfile, "-R", dump.with_name("joined"), stdin=flat)
+    assert dump.with_name("joined").read_bytes() == dump.read_bytes()
+
+
+@pytest.mark.parametrize(("option", "compression"), [("-c", "zlib"), ("-l", "lzo")])
+def test_we_find_the_dump_that_makedumpfile_wrote_whole(dump: Path, option: str, compression: str) -> None:
+    copy = dump.with_name("copy")
+    run(tool("makedumpfile", package="makedumpfile"), option, "-d", 1, dump, copy)
+    report = inspect(copy)
+    assert (report.complete, report.reason) == (True, f"all {PAGES} pages are there")
+    assert (report.crash_time, report.hostname) == (CRASHED, "db01")
+    assert report.details["compression"] == compression
+    copy.write_bytes(copy.read_bytes()[:-1])
+    assert inspect(copy).reason == "it ends 1 bytes early"
+
+
+def test_we_find_the_stream_that_makedumpfile_wrote_whole(dump: Path) -> None:
+    copy = dump.with_name("copy")
+    with copy.open("wb") as out:
+        command = [tool("makedumpfile", package="makedumpfile"), "-F", "-c", "-d", "1", dump]
+        subprocess.run(command, stdout=out, stderr=subprocess.DEVNULL, check=True, timeout=60)
+    report = inspect(copy)
+    assert (report.format, report.complete) == (DumpFormat.FLATTENED, True)
+    assert report.expected_size == report.size
+    assert (report.crash_time, report.hostname) == (CRASHED, "db01")
+    copy.write_bytes(copy.read_bytes()[:-1])
+    assert not inspect(copy).complete
+
+
+def test_one_part_of_what_makedumpfile_split_is_not_a_dump(dump: Path) -> None:
+    parts = [dump.with_name(name) for name in ("one", "two")]
+    run(tool("makedumpfile", package="makedumpfile"), "-c", "-d", 1, "--split", dump, *parts)
+    for part in parts:
+        assert not inspect(part).complete
+        assert "split" in inspect(part).reason
+
+
+def test_we_find_the_dumps_that_qemu_wrote_whole(tmp_path: Path) -> None:
+    core, stream = tmp_path / "core", tmp_path / "stream"
+    _dump_a_stopped_guest(tmp_path, {"elf": core, "kdump-zlib": stream})
+    elf = inspect(core)
+    assert (elf.format, elf.complete, elf.kernel_release) == (DumpFormat.ELF, True, None)
+    assert elf.expected_size is not None
+    assert elf.size - 64 < elf.expected_size <= elf.size  # QEMU puts its section names after the memory
+    kdump = inspect(stream)
+    assert (kdump.format, kdump.complete) == (DumpFormat.FLATTENED, True)
+    assert kdump.details["machine"] == "x86_64"
+
+
+def _dump_a_stopped_guest(folder: Path, dumps: dict[str, Path]) -> None:
+    """Let QEMU write a guest of 16 MiB that never ran, in each of the formats."""
+    port = free_port()
+    command = (
+        tool("qemu-system-x86_64", package="qemu-system-x86"),
+        *("-S", "-m", "16", "-display", "none", "-nodefaults", "-accel", "tcg"),
+        *("-qmp", f"tcp:127.0.0.1:{port},server=on,wait=off"),
+    )
+    with running(command, folder / "qemu.log"):
+        wait_for_port(port)
+        with (
+            socket.create_connection(("127.0.0.1", port), 60) as connection,
+            connection.makefile("rw") as qmp,
+        ):
+            _ask(qmp, "qmp_capabilities")
+            for kind, path in dumps.items():
+                _ask(qmp, "dump-guest-memory", paging=False, protocol=f"file:{path}", format=kind)
+
+
+def _ask(qmp: TextIO, command: str, **arguments: object) -> None:
+    qmp.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+    qmp.flush()
+    while '"return"' not in (answer := qmp.readline()):
+        assert answer, "QEMU ended"
+        assert '"error"' not in answer
