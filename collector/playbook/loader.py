@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from collector.errors import PlaybookError
+from collector.config.document import read
+from collector.config.validation import validate
+from collector.errors import ConfigError, PlaybookError
 from collector.playbook.schema import Playbook
-
-_HINT = "compare with a shipped playbook: hang-collector playbook show linux-kdump-via-ipmi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +18,13 @@ class PlaybookFile:
     playbook: Playbook
     path: Path
     hides: Path | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+        if self.hides is not None:
+            return f"{self.path}, in place of the shipped one"
+        return "shipped" if self.path.parent == shipped_folder() else str(self.path)
 
 
 def shipped_folder() -> Path:
@@ -35,17 +38,21 @@ def load(path: Path) -> Playbook:
     """Read one playbook.
 
     Raises:
-        PlaybookError: the file cannot be read or is not a valid playbook.
+        PlaybookError: the file cannot be read or is not a valid playbook; every problem with its line.
     """
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        playbook = Playbook.model_validate(document)
-    except (OSError, UnicodeDecodeError, YAMLError, ValidationError) as error:
-        raise PlaybookError(f"{path}: {error}", hint=_HINT) from error
-    if playbook.name != path.stem:
+        document = read(path)
+    except ConfigError as error:
+        raise PlaybookError(error.message, hint=error.hint) from error
+    playbook = None if document.data is None else validate(Playbook, document)
+    if playbook is not None and playbook.name != path.stem:
+        document.blame_value(("name",), f"the file is named {path.name}, so this must be {path.stem}")
+    if playbook is None or document.problems:
+        lines = [f"{path}:{one.line}:{one.column}: {one.text}" for one in sorted(set(document.problems))]
         raise PlaybookError(
-            f"{path}: the playbook is named {playbook.name!r} and its file {path.name!r}",
-            hint=f"rename the file to {playbook.name}.yaml, or the playbook to {path.stem}",
+            "\n".join([f"{path} is no valid playbook", *lines]),
+            hint="`hang-collector playbook show linux-kdump-via-ipmi` prints one that is; "
+            "`hang-collector playbook schema` is for your editor.",
         )
     return playbook
 
@@ -66,7 +73,7 @@ def load_all(folder: Path | None = None) -> tuple[PlaybookFile, ...]:
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise PlaybookError(f"there is no folder {folder}", hint="correct `playbooks` in the settings file")
+        raise PlaybookError(f"there is no folder {folder}", hint="Correct `playbooks` in the settings file.")
     if wrong := sorted(folder.glob("*.yml")):
-        raise PlaybookError(f"{wrong[0]}: a playbook's file name ends in .yaml", hint="rename the file")
+        raise PlaybookError(f"{wrong[0]}: a playbook's file name ends in .yaml", hint="Rename the file.")
     return sorted(folder.glob("*.yaml"))

@@ -6,6 +6,7 @@ should have to guess whether `60` were seconds or minutes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from enum import StrEnum
@@ -175,6 +176,10 @@ class WaitStep(_Part):
 class LogSource(_Part):
     """One log that is fetched once the host is back: the output of a command, or a file."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["command"]}, {"required": ["file"]}]}
+    )
+
     name: FileName = Field(description="Its name in the case folder.")
     command: Line | None = Field(default=None, description="Run in the login shell; must only read.")
     file: FilePath | None = None
@@ -235,3 +240,9 @@ class Playbook(_Part):
     summary: Line
     when: When
     steps: Steps
+
+
+def json_schema() -> str:
+    """The JSON Schema of a playbook, for editors; `docs/playbook.schema.json` holds it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Playbook.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"

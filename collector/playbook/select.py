@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from collector.errors import PlaybookError
 from collector.model.host import Endpoint, Host
@@ -63,6 +64,23 @@ def select(host: Host, playbooks: Sequence[PlaybookFile]) -> Selection:
     return Selection(playbook, _why(host, chosen[0], best), tuple(rejected.items()))
 
 
+def named(playbooks: Sequence[PlaybookFile], name: str) -> Playbook:
+    """The playbook of this name.
+
+    Raises:
+        PlaybookError: there is none.
+    """
+    for file in playbooks:
+        if file.playbook.name == name:
+            return file.playbook
+    names = [file.playbook.name for file in playbooks]
+    close = get_close_matches(name, names, n=1)
+    raise PlaybookError(
+        f"there is no playbook {name!r}",
+        hint=f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names) or 'none'}.",
+    )
+
+
 def explain(selection: Selection) -> str:
     """Say what was chosen and why, then why each other playbook was not; one a line."""
     lines = [f"{selection.playbook.name}: {selection.why}"]
@@ -98,7 +116,7 @@ def _why(host: Host, file: PlaybookFile, fit: _Fit) -> str:
         f"it is for {host.platform}, and the host has the controller {host.controllers[fit.controller].type} "
         f"and the channel {host.channels[fit.channel].type}"
     )
-    return f"{why}; your {file.path} stands in for the one that is shipped" if file.hides else why
+    return f"{why} (from {file.origin})" if file.hides else why
 
 
 def _second_to(best: _Fit, fit: _Fit, host: Host) -> str:
@@ -115,7 +133,7 @@ def _none_fits(host: Host, rejected: dict[str, str]) -> PlaybookError:
     reasons = "".join(f"\n  not {name}: {reason}" for name, reason in rejected.items())
     return PlaybookError(
         "no playbook fits" + (f":{reasons}" if reasons else "; there are none"),
-        hint="add the missing controller or channel to the host, or write a playbook for it",
+        hint="Add the missing controller or channel to the host, or write a playbook for it.",
         host=host.name,
     )
 
@@ -124,6 +142,6 @@ def _several_fit(host: Host, files: Sequence[PlaybookFile]) -> PlaybookError:
     names = " and ".join(sorted(file.playbook.name for file in files))
     return PlaybookError(
         f"the playbooks {names} fit equally well",
-        hint="choose one with --playbook NAME, or name fewer controllers and channels in one of them",
+        hint="Choose one with --playbook NAME, or name fewer controllers and channels in one of them.",
         host=host.name,
     )

@@ -8,7 +8,7 @@ from collector.errors import PlaybookError
 from collector.model.host import Endpoint, Host, Platform
 from collector.playbook.loader import PlaybookFile
 from collector.playbook.schema import Playbook
-from collector.playbook.select import explain, select
+from collector.playbook.select import explain, named, select
 from tests.unit.playbook.test_schema import WHOLE
 
 
@@ -98,4 +98,18 @@ def test_two_that_fit_equally_well_are_refused() -> None:
 
 def test_a_users_playbook_in_place_of_a_shipped_one_is_told() -> None:
     own = PlaybookFile(playbook("by-ipmi", "ipmi").playbook, Path("mine/by-ipmi.yaml"), Path("shipped.yaml"))
-    assert f"your {own.path} stands in for the one that is shipped" in explain(select(host("ipmi"), [own]))
+    assert f"{own.path}, in place of the shipped one" in explain(select(host("ipmi"), [own]))
+
+
+def test_a_playbook_is_found_by_its_name() -> None:
+    playbooks = [playbook("by-ipmi", "ipmi"), playbook("by-redfish", "redfish")]
+    assert named(playbooks, "by-redfish") is playbooks[1].playbook
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hint"), [("by-impi", "Did you mean by-ipmi?"), ("zzz", "There are: by-ipmi, by-redfish.")]
+)
+def test_an_unknown_name_is_told_with_what_there_is(wanted: str, hint: str) -> None:
+    with pytest.raises(PlaybookError) as caught:
+        named([playbook("by-ipmi", "ipmi"), playbook("by-redfish", "redfish")], wanted)
+    assert caught.value.hint == hint
