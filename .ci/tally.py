@@ -34,7 +34,9 @@ class Tally:
         for case in ET.parse(report).iter("testcase"):
             skipped = case.find("skipped")
             if skipped is not None:
-                self.skips.append((f"{case.get('classname')}::{case.get('name')}", skipped.get("message", "")))
+                self.skips.append(
+                    (f"{case.get('classname')}::{case.get('name')}", skipped.get("message", ""))
+                )
             elif case.find("failure") is not None or case.find("error") is not None:
                 self.failed += 1
             else:
