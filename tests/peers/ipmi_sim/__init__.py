@@ -92,7 +92,6 @@ def ipmi_sim(
     pulse_diag: bool = True,
     delay: float = 0.0,
     password: str = PASSWORD,
-    port: int | None = None,
     prefix: Sequence[str] = (),
 ) -> Iterator[IpmiSim]:
     """Run a BMC for the length of the block; skip the test, saying what is missing, if that cannot be.
@@ -100,8 +99,8 @@ def ipmi_sim(
     `vm_port` is the TCP port where QEMU's `ipmi-bmc-extern` connects: an NMI is then raised in that machine,
     and power is on while it is connected. Without it, power is what `IpmiSim.power_file` says.
     `pulse_diag=False` is a BMC that refuses the NMI (completion code CCh). `delay` is the time in seconds
-    between the NMI and its answer; the simulator does nothing else meanwhile. `port` is for a network
-    namespace, entered by the command `prefix`, where no free port can be looked for from outside.
+    between the NMI and its answer; the simulator does nothing else meanwhile. `prefix` is a command that
+    enters a network namespace, such as `ip netns exec NAME`; only from there the BMC can be reached.
     """
     binary = tool("ipmi_sim", package="openipmi")
     sdrcomp = tool("sdrcomp", package="openipmi")
@@ -110,8 +109,7 @@ def ipmi_sim(
     subprocess.run([sdrcomp, "-o", state / "sdr.20.main", HERE / "board.sdrs"], check=True)
     (folder / "power").write_text("1\n")
 
-    port = port or free_port(socket.SOCK_DGRAM)
-    console_port = free_port()
+    port, console_port = free_port(socket.SOCK_DGRAM), free_port()
     power = f'chassis_control "{HERE / "chassis.sh"} {folder} 0x20"'
     if vm_port:
         power = f"serial 15 {ADDRESS} {vm_port} codec VM"
