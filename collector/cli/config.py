@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,12 +26,8 @@ def check(
     """Validate the settings file; everything that is wrong is shown with its line. No secret is printed."""
     known = settings(config)
     print(f"ok: {len(known.hosts)} hosts, {len(known.credentials)} credentials in {known.path}")
-    if secrets and not all([_check_secrets(credential) for credential in known.credentials.values()]):
-        from collector.errors import SecretError
-
-        raise SecretError(
-            "not every secret reference leads to a secret", hint="See the lines above; the rest is in order."
-        )
+    if secrets:
+        _fetch_all(known.credentials.values())
 
 
 @app.command()
@@ -50,20 +47,27 @@ def schema() -> None:
     print(as_text(controller_settings(), channel_settings()), end="")
 
 
-def _check_secrets(credential: Credential) -> bool:
+def _fetch_all(credentials: Iterable[Credential]) -> None:
     from collector.config.secrets import reveal
     from collector.errors import SecretError
+    from collector.render.text import printable
 
-    good = True
-    for key in ("password", "private_key", "passphrase"):
-        reference = getattr(credential, key)
-        if reference is None:
-            continue
+    references = {
+        f"{credential.name}.{key}": getattr(credential, key)
+        for credential in credentials
+        for key in ("password", "private_key", "passphrase")
+        if getattr(credential, key) is not None
+    }
+    broken = 0
+    for name, reference in references.items():
         try:
             reveal(reference)
         except SecretError as error:
-            good = False
-            print(f"{credential.name}.{key}: {error} ({error.hint})")
+            broken += 1
+            print(printable(f"{name}: {error}\n  hint: {error.hint}"))
         else:
-            print(f"{credential.name}.{key}: ok: {reference}")
-    return good
+            print(f"{name}: ok: {reference}")
+    if broken:
+        raise SecretError(
+            f"{broken} of {len(references)} secret references lead to no secret", hint="Each says why, above."
+        )

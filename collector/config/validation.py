@@ -77,7 +77,7 @@ def _note(document: Document, base: Location, model: type[BaseModel], item: Mapp
         document.blame_value(location, f"must be {_WANTED[kind]}")
     else:
         # pydantic's own messages name what was wanted, never what was found.
-        text = item["msg"].replace("Input should ", "must ").replace(" should ", " must ")
+        text = item["msg"].replace("Input should ", "must ").replace("String should ", "text must ")
         document.blame_value(location, text[:1].lower() + text[1:])
 
 
