@@ -1,0 +1,60 @@
+"""The controllers that the contract suites run over, each with a peer that counts what arrives.
+
+A new adapter adds one entry to `RIGS`: a context manager that takes the trouble its peer is to make and
+yields the controller, logged in, and the count of NMIs that arrived at the peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from collector.adapters.base import NmiInjector
+from collector.lab.bmc import Bmc, Board, Faults
+from tests.peers.bmc import logged_in
+
+
+class Trouble(StrEnum):
+    """What the peer does with the one request for an NMI."""
+
+    NONE = "none"
+    ANSWER_LATE = "answer late by 3 s"
+    FIRST_ANSWER_LOST = "first answer lost"
+    ALL_ANSWERS_LOST = "all answers lost"
+    CONNECTION_GONE = "connection gone after the act"
+    WRONG_CODE = "acts and reports a failure"
+    GARBAGE = "acts and answers garbage"
+    REFUSED = "refuses without acting"
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A logged-in controller, and how many NMIs its peer has received."""
+
+    controller: NmiInjector
+    arrived: Callable[[], int]
+
+
+@contextlib.contextmanager
+def _ipmi(trouble: Trouble) -> Iterator[Rig]:
+    faults = {
+        Trouble.NONE: Faults(),
+        Trouble.ANSWER_LATE: Faults(delay=3.0),
+        Trouble.FIRST_ANSWER_LOST: Faults(lose=1),
+        Trouble.ALL_ANSWERS_LOST: Faults(lose=math.inf),
+        Trouble.CONNECTION_GONE: Faults(vanish=True),
+        Trouble.WRONG_CODE: Faults(fail=0xFF),
+        Trouble.GARBAGE: Faults(garbage=True),
+        Trouble.REFUSED: Faults(refuse=0xD5),
+    }
+    with Bmc(Board(), faults=faults[trouble]) as bmc, logged_in(bmc.port) as controller:
+        yield Rig(controller, lambda: len(bmc.nmis))
+
+
+RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
+    "ipmi": _ipmi,
+}
