@@ -93,26 +93,13 @@ def _without_wildcards(path: str) -> str:
     return path
 
 
-# Windows keeps these names for devices, whatever the extension ("Naming Files, Paths, and Namespaces").
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-
-
-def _portable(name: str) -> str:
-    if name.split(".", maxsplit=1)[0].lower() in _DEVICES or name.endswith("."):
-        raise ValueError("is not a file name on every system")
-    return name
-
-
 Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
 PathPattern = Annotated[Line, AfterValidator(_absolute)]
 """An absolute path on the host; `*`, `?` and `[...]` match within one path segment."""
 FilePath = Annotated[PathPattern, AfterValidator(_without_wildcards)]
 NamePattern = Annotated[Line, Field(pattern=r"^[^/]+$")]
 """A pattern for the name of a file, without its folder."""
-FileName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_portable)
-]
-"""A name that is safe to create in the case folder, on every system."""
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 
 

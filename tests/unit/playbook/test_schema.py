@@ -95,7 +95,7 @@ def test_no_stage_goes_without_a_deadline(path: tuple[str | int, ...]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../passwd", "a/b", "a\\b", ".hidden", "", "a\nb", "nul", "COM1.txt", "a.", "é", "x" * 101, "a\u202eb"],
+    ["../passwd", "a/b", "a\\b", ".hidden", "", "a\nb", "é", "x" * 101, "a\u202eb"],
 )
 def test_a_log_name_that_could_leave_the_folder_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
