@@ -213,3 +213,8 @@ class Files(Protocol):
             AdapterError: the connection failed.
         """
         ...
+
+
+@runtime_checkable
+class HostChannel(Shell, Files, Protocol):
+    """A way into the host that can do both: what waiting and retrieving need."""

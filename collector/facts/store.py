@@ -7,13 +7,16 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from collector.errors import StorageError
 from collector.model.fact import Fact, Facts
 
 
 def record(cases: Path, host: str, facts: Facts) -> None:
-    """Keep `facts` as the last known ones of `host`, under the folder of cases."""
-    folder = cases / ".facts"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Keep `facts` as the last known ones of `host`, under the folder of cases.
+
+    Raises:
+        StorageError: they could not be written.
+    """
     rows = [
         {
             "name": f.name,
@@ -24,12 +27,21 @@ def record(cases: Path, host: str, facts: Facts) -> None:
         }
         for f in facts.values()
     ]
+    folder = cases / ".facts"
     part = folder / f"{host}.json.part"
-    with part.open("w", encoding="utf-8") as out:
-        json.dump(rows, out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(folder / f"{host}.json")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as out:
+            json.dump(rows, out, indent=1)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(folder / f"{host}.json")
+    except OSError as error:
+        raise StorageError(
+            f"the facts of the host could not be recorded in {folder}: {error.strerror}",
+            hint="Free space there, or correct `cases` in the settings file.",
+            host=host,
+        ) from error
 
 
 def recorded(cases: Path, host: str) -> Facts:

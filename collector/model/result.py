@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from collector import errors
 
@@ -58,3 +59,20 @@ class StepResult:
     def ok(self) -> bool:
         """True when the step did what it was asked to."""
         return self.outcome in (Outcome.SUCCESS, Outcome.EMPTY, Outcome.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class HostResult:
+    """The one row that a host which went in comes out as.
+
+    `code` is the kebab-case code of the error that ended the run (`CollectorError.code`), empty when
+    everything that was asked for is there.
+    """
+
+    host: str
+    outcome: Outcome
+    detail: str
+    hint: str = ""
+    code: str = ""
+    case: Path | None = None
+    steps: tuple[StepResult, ...] = ()

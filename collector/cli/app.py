@@ -1,0 +1,80 @@
+"""The Typer application: which commands there are, and how errors end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+
+from collector.cli import case, collect, config, demo, playbook, probe
+from collector.cli.exit_codes import ExitCode, of
+from collector.errors import CollectorError
+
+app = typer.Typer(
+    name="hang-collector",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a pretty traceback prints source lines and values: secrets
+    help="Collect the evidence from a hung server: prove the hang, send one NMI, bring the dump home.",
+    epilog="Exit codes: docs/exit-codes.md. `hang-collector COMMAND --help` shows a command's options.",
+)
+app.command()(probe.probe)
+app.command()(collect.collect)
+app.command()(collect.resume)
+app.command()(demo.demo)
+app.add_typer(case.app, name="case")
+app.add_typer(playbook.app, name="playbook")
+app.add_typer(config.app, name="config")
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """Collect the evidence from a hung server: prove the hang, send one NMI, bring the dump home."""
+    if version:
+        from collector import __version__
+
+        print(f"hang-collector {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error ends in a message with a hint."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        status = app(args=list(arguments), prog_name="hang-collector", standalone_mode=False)
+    except CollectorError as error:
+        _say(str(error), error.hint)
+        return of(error.code)
+    except typer.TyperException as error:
+        _say(error.format_message(), "`hang-collector --help` lists the commands and options.")
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted", "Nothing that was collected is lost.")
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a message instead of a traceback
+        _say(_defect(error), "Please report it with the command line; the case and its journal are whole.")
+        return ExitCode.INTERNAL
+    return int(status or 0)
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(message: str, hint: str) -> None:
+    from collector.render.text import printable
+
+    print(f"error: {printable(message)}\n  hint: {printable(hint)}", file=sys.stderr)
+
+
+def _defect(error: Exception) -> str:
+    """Name the place of a defect without the values that a traceback may hold."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "unknown place"
+    return f"internal error: {type(error).__name__} at {place}"

@@ -1,0 +1,46 @@
+"""`hang-collector probe`: is the host really hung?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings
+
+
+def probe(
+    hosts: Annotated[list[str], typer.Argument(help="Hosts of the settings file; web[01-40] is a range.")],
+    seconds: Annotated[float, typer.Option("--deadline", help="Seconds for one look.", min=1)] = 10.0,
+    output: FormatOption = "table",
+    config: ConfigOption = None,
+) -> None:
+    """Ask every service and the controller of each host, and say whether it hangs.
+
+    Changes nothing on the host. On a Linux host that answers, it also records whether kdump is armed,
+    for the night it does not.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from collector.adapters.limits import Deadline
+    from collector.adapters.registry import Connections
+    from collector.inventory.select import select
+    from collector.model.host import Host
+    from collector.probe.io import observe
+    from collector.render import json as as_json
+    from collector.render import probe as as_table
+    from collector.run.examine import Examination, examine, known_facts
+
+    output = checked_format(output)
+    known = settings(config)
+    connections = Connections(known.credentials)
+
+    def look(host: Host) -> Examination:
+        seen = examine(host, connections, observe, seconds)
+        known_facts(host, connections, known.cases, seen.finding.diagnosis, Deadline.after(seconds))
+        return seen
+
+    chosen = select(known, hosts)
+    with ThreadPoolExecutor(max_workers=min(16, len(chosen))) as pool:
+        examinations = list(pool.map(look, chosen))
+    (as_json.examinations if output == "json" else as_table.examinations)(examinations)

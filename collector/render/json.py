@@ -1,0 +1,48 @@
+"""Results for scripts. Every document names its schema; changes to it only add."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collector.case.manifest import Verification
+    from collector.model.result import HostResult
+    from collector.run.examine import Examination
+    from collector.run.history import CaseSummary
+
+
+def examinations(seen: Sequence[Examination]) -> None:
+    """`probe`: one object a host."""
+    rows = [
+        {
+            "host": one.host,
+            "diagnosis": one.finding.diagnosis,
+            "reason": one.finding.reason,
+            "observations": [asdict(o) for o in one.observations],
+            "controllers": [asdict(answer) for answer in one.controllers],
+        }
+        for one in seen
+    ]
+    _print("hang-collector/probe/1", {"hosts": rows})
+
+
+def result(row: HostResult) -> None:
+    """`collect` and `resume`: the one row."""
+    _print("hang-collector/result/1", asdict(row))
+
+
+def verification(found: Verification) -> None:
+    """`case verify`: every problem."""
+    _print("hang-collector/verification/1", {"ok": found.ok, **asdict(found)})
+
+
+def cases(summaries: Sequence[CaseSummary]) -> None:
+    """`case list`: one object a case."""
+    _print("hang-collector/cases/1", {"cases": [asdict(one) for one in summaries]})
+
+
+def _print(schema: str, body: dict[str, object]) -> None:
+    print(json.dumps({"schema": schema, **body}, indent=1, default=str))

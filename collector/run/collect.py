@@ -1,0 +1,240 @@
+"""String the stages together for one host, so that it always comes out as exactly one row.
+
+A case that is killed at any line goes on from its journal: `collect` is given the same case again, asks
+the journal what has happened, and does the rest. An NMI that was claimed is never sent again by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from collector.adapters.base import NmiOutcome
+from collector.case import claims, manifest, report
+from collector.case.folder import CaseFolder
+from collector.case.lock import hold
+from collector.errors import (
+    CollectorError,
+    NoDumpError,
+    NotHungError,
+    PartialError,
+    PreflightError,
+    UncertainError,
+    WaitDeadlineError,
+)
+from collector.model.result import HostResult, Outcome
+from collector.probe.diagnosis import Diagnosis, Finding
+from collector.run import history
+from collector.run.diagnose import one_round, probe
+from collector.run.evidence import collect_evidence
+from collector.run.incident import Awaited, Incident, identities
+from collector.run.preflight import preflight
+from collector.run.retrieve import retrieve
+from collector.run.trigger import trigger
+from collector.run.validate import validate
+from collector.run.wait import wait
+
+Confirm = Callable[[Incident], str]
+"""Asks a person for the host's name and returns how it was given; raises ConfirmationError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person on call decided.
+
+    `send_again` is the reason for which an NMI may follow one whose arrival is uncertain.
+    """
+
+    dry_run: bool = False
+    even_if_responsive: bool = False
+    accepted: frozenset[str] = frozenset()
+    send_again: str = ""
+
+
+def collect(incident: Incident, options: Options, confirm: Confirm) -> HostResult:
+    """Run or resume every stage; close, report and seal the case however it ends.
+
+    Raises:
+        CaseLockedError: another run holds the host or one of its controllers.
+        KeyboardInterrupt: passed on after it was written down; the case stays open for `resume`.
+    """
+    case = incident.case
+    with hold(case.path.parent, identities(incident.host)):
+        try:
+            detail = _stages(incident, options, confirm)
+        except CollectorError as error:
+            return _close(incident, Outcome.of(error), error.message, error.hint, error.code)
+        except KeyboardInterrupt:
+            case.journal.append("interrupted", signal="SIGINT")
+            report.write_report(case)
+            raise
+        return _close(incident, Outcome.SUCCESS, detail)
+
+
+def _stages(incident: Incident, options: Options, confirm: Confirm) -> str:
+    """Every stage that the journal does not show as done; returns the story in one sentence."""
+    journal = incident.case.journal
+    if options.send_again:
+        journal.append("send.again", reason=options.send_again)
+    since = history.crash_expected_since(journal.entries())
+    if since is None or options.send_again:
+        _make_it_crash(incident, options, confirm)
+        if options.dry_run:
+            return "dry run: everything up to the NMI was done for real, and no NMI was sent"
+        since = history.crash_expected_since(journal.entries())
+    assert since is not None, "a trigger that returned leaves a claim"
+    return _bring_it_home(incident, since)
+
+
+def _make_it_crash(incident: Incident, options: Options, confirm: Confirm) -> None:
+    """Prove the hang, keep the evidence, send the NMI. Afterwards the journal says since when to wait."""
+    with _stage(incident, "probe"):
+        _refuse_while_claimed_elsewhere(incident, options)
+        finding = probe(incident)
+    if finding.diagnosis is Diagnosis.ALREADY_CRASHED and "already-crashed" not in options.accepted:
+        incident.case.journal.append("crash.seen", reason=finding.reason)
+        return
+    with _stage(incident, "preflight"):
+        preflight(incident, finding, even_if_responsive=options.even_if_responsive, accepted=options.accepted)
+    with _stage(incident, "evidence"):
+        collect_evidence(incident, "evidence", "before")
+    if options.dry_run:
+        return
+    with _stage(incident, "trigger"):
+        incident.case.journal.append("confirmation", how=confirm(incident))
+        _last_look(incident, finding)
+        fired = trigger(incident)
+        incident.progress.note(f"NMI {fired.outcome}: {fired.detail}")
+
+
+def _bring_it_home(incident: Incident, since: datetime) -> str:
+    """Wait for the dump, fetch it and the logs, and check it.
+
+    Raises:
+        NoDumpError, UncertainError, WaitDeadlineError: there is no dump to fetch.
+        PartialError: something that exists could not be brought home whole.
+    """
+    journal = incident.case.journal
+    awaited = history.found(journal.entries())
+    if awaited is None:
+        with _stage(incident, "wait"):
+            awaited = wait(incident, since)
+            _write_down(incident, awaited)
+    failures: tuple[str, ...] = ()
+    if awaited.back:
+        with _stage(incident, "retrieve"):
+            home = retrieve(incident, awaited.dumps, awaited.unfinished)
+            collect_evidence(incident, "logs", "after")
+            failures = home.failures
+        with _stage(incident, "validate"):
+            failures += tuple(validate(incident, home.dumps, since))
+    if not awaited.dumps:
+        raise _no_dump(incident, awaited)
+    if failures:
+        raise PartialError(
+            "not everything is home and whole: " + "; ".join(failures),
+            hint="Resume the case to try the rest again; the report lists what is missing.",
+            host=incident.host.name,
+        )
+    size = sum(dump.size for dump in awaited.dumps)
+    return f"{len(awaited.dumps)} dump(s) of {size} bytes home, whole, and of this hang"
+
+
+def _refuse_while_claimed_elsewhere(incident: Incident, options: Options) -> None:
+    """An NMI of an older case may still be at work on this host."""
+    case = incident.case.path
+    for other in claims.latest(case.parent, identities(incident.host)):
+        if other == case or options.send_again:
+            continue
+        if history.claim_stands(CaseFolder.open(other).journal.entries()):
+            raise PreflightError(
+                f"case {other.name} has sent an NMI, and nobody has seen yet what came of it",
+                hint=f"hang-collector resume {other}: it looks for the dump and sends nothing.",
+                host=incident.host.name,
+            )
+
+
+def _last_look(incident: Incident, finding: Finding) -> None:
+    """Ask once more right before the claim: a person may have thought for long about the confirmation."""
+    now = one_round(incident, "last look", before=finding.diagnosis)
+    if now.diagnosis is finding.diagnosis:
+        return
+    alive = now.diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED)
+    raise (NotHungError if alive else PreflightError)(
+        f"no NMI was sent: the host was {finding.diagnosis} and is now {now.diagnosis}: {now.reason}",
+        hint="Look at its console, and resume the case if it still hangs.",
+        host=incident.host.name,
+    )
+
+
+def _write_down(incident: Incident, awaited: Awaited) -> None:
+    journal = incident.case.journal
+    for kind, files in (("dump.found", awaited.dumps), ("dump.unfinished", awaited.unfinished)):
+        for file in files:
+            journal.append(kind, path=file.path, bytes=file.size, modified=file.modified)
+    if awaited.proved and not awaited.dumps:
+        journal.append("dump.none", reason=awaited.reason)
+    incident.progress.note(awaited.reason)
+
+
+def _no_dump(incident: Incident, awaited: Awaited) -> CollectorError:
+    host, outcome = incident.host.name, history.trigger_outcome(incident.case.journal.entries())
+    resume = f"hang-collector resume {incident.case.path}"
+    if awaited.proved:
+        return NoDumpError(
+            awaited.reason, hint="Read the logs in the case; then arm the host for the next time.", host=host
+        )
+    if outcome is NmiOutcome.UNCERTAIN and not awaited.ping_gap:
+        return UncertainError(
+            f"nobody can say whether the NMI arrived; {awaited.reason}",
+            hint=f"Look at the console. Then {resume}; to send another: --send-again REASON.",
+            host=host,
+        )
+    return WaitDeadlineError(
+        f"no dump before the deadline; {awaited.reason}",
+        hint=f"It may still be dumping: do not reset it. Later: {resume}.",
+        host=host,
+    )
+
+
+@contextmanager
+def _stage(incident: Incident, name: str) -> Iterator[None]:
+    """Write down when a stage begins and how it ends, whatever happens in it."""
+    journal, started = incident.case.journal, time.monotonic()
+    journal.append("stage.started", stage=name)
+    incident.progress.stage(name)
+    outcome, detail = Outcome.FAILED, "interrupted"
+    try:
+        yield
+        outcome, detail = Outcome.SUCCESS, ""
+    except CollectorError as error:
+        outcome, detail = Outcome.of(error), error.message
+        raise
+    finally:
+        journal.append(
+            "stage.ended",
+            stage=name,
+            outcome=str(outcome),
+            detail=detail,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+
+def _close(incident: Incident, outcome: Outcome, detail: str, hint: str = "", code: str = "") -> HostResult:
+    """Write the last line, the report, and the manifest that `sha256sum -c` verifies."""
+    case = incident.case
+    case.journal.append("case.closed", outcome=str(outcome), detail=detail, hint=hint, code=code)
+    report.write_report(case)
+    manifest.seal(case)
+    return HostResult(
+        host=incident.host.name,
+        outcome=outcome,
+        detail=detail,
+        hint=hint,
+        code=code,
+        case=case.path,
+        steps=history.steps(case.journal.entries()),
+    )

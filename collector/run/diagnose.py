@@ -1,0 +1,50 @@
+"""Stage 1, probe: is the host really hung? Several rounds, because one silence proves little."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from collector.probe.diagnosis import Diagnosis, Finding
+from collector.run.examine import Examination, examine
+from collector.run.incident import Incident
+
+
+def probe(incident: Incident) -> Finding:
+    """Examine the host in rounds; the finding is hung only when every round says so."""
+    step = incident.playbook.steps.probe
+    finding = one_round(incident, "1")
+    for number in range(2, step.rounds + 1):
+        if not finding.diagnosis.hung:
+            break
+        incident.progress.status(f"{finding.diagnosis}; asking again in {step.pause:g} s")
+        time.sleep(step.pause)
+        finding = one_round(incident, str(number), before=finding.diagnosis)
+    return finding
+
+
+def one_round(incident: Incident, name: str, *, before: Diagnosis | None = None) -> Finding:
+    """Examine the host once, and write down everything it showed."""
+    seconds = incident.playbook.steps.probe.deadline
+    seen = examine(incident.host, incident.connections, incident.observe, seconds, before=before)
+    _write_down(incident, seen, name)
+    incident.progress.note(f"round {name}: {seen.finding.diagnosis}: {seen.finding.reason}")
+    return seen.finding
+
+
+def _write_down(incident: Incident, seen: Examination, name: str) -> None:
+    journal = incident.case.journal
+    for one in seen.observations:
+        journal.append(
+            "observation",
+            round=name,
+            protocol=one.protocol,
+            address=one.address,
+            port=one.port,
+            reach=str(one.reach),
+            seconds=round(one.seconds, 3),
+            evidence=dict(one.evidence),
+        )
+    for answer in seen.controllers:
+        journal.append("controller", round=name, **asdict(answer))
+    journal.append("diagnosis", round=name, diagnosis=seen.finding.diagnosis, reason=seen.finding.reason)

@@ -1,0 +1,114 @@
+"""One look at a host from every side at once: its services, its controllers, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.adapters.base import Power, PowerState, Shell, StopSensors
+from collector.adapters.limits import Deadline
+from collector.adapters.registry import Connections
+from collector.errors import AdapterError, CollectorError
+from collector.facts import linux, store
+from collector.model.fact import Facts
+from collector.model.host import Host, Platform
+from collector.model.result import Outcome
+from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
+from collector.probe.observation import Observation
+from collector.probe.targets import targets_for
+from collector.run.incident import Observe
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerAnswer:
+    """What one controller said, or why it said nothing."""
+
+    controller: str
+    outcome: Outcome
+    power: PowerState | None = None
+    crash: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything one look showed, and the finding."""
+
+    host: str
+    observations: Sequence[Observation]
+    controllers: Sequence[ControllerAnswer]
+    finding: Finding
+
+
+def examine(
+    host: Host,
+    connections: Connections,
+    observe: Observe,
+    seconds: float,
+    *,
+    before: Diagnosis | None = None,
+) -> Examination:
+    """Ask all services and the controllers at the same time; ends with the slowest, after `seconds` at most.
+
+    `before` is the finding of the round before, if there was one.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asking = pool.submit(ask_controllers, host, connections, Deadline.after(seconds))
+        observations = observe(targets_for(host), seconds)
+        answers = asking.result()
+    said = next((a for a in answers if a.outcome is Outcome.SUCCESS), None)
+    view = ControllerView(said.power if said else None, said.crash if said else None)
+    return Examination(host.name, observations, answers, diagnose(observations, view, before=before))
+
+
+def ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> list[ControllerAnswer]:
+    """Ask one controller after the other, until one answers."""
+    answers: list[ControllerAnswer] = []
+    for endpoint in connections.able(host.controllers, Power):
+        try:
+            with connections.open(host, endpoint, Power, deadline) as controller:
+                power = controller.power_state(deadline)
+                crash = _crash_seen(controller, deadline)
+        except CollectorError as error:  # also a missing secret: it costs this row, not the whole fleet
+            answers.append(ControllerAnswer(endpoint.identity, Outcome.of(error), detail=error.message))
+            continue
+        answers.append(ControllerAnswer(endpoint.identity, Outcome.SUCCESS, power, crash))
+        break
+    return answers
+
+
+def known_facts(
+    host: Host, connections: Connections, cases: Path, diagnosis: Diagnosis, deadline: Deadline
+) -> tuple[Facts, Sequence[str]]:
+    """Ask the host for its facts while something in it answers, and record them; otherwise recall them.
+
+    Returns:
+        The facts, and why channels that were tried gave none.
+    """
+    troubles: list[str] = []
+    if host.platform is not Platform.LINUX:
+        return {}, troubles
+    if diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED):
+        for endpoint in connections.able(host.channels, Shell):
+            try:
+                with connections.open(host, endpoint, Shell, deadline) as shell:
+                    facts = linux.gather(shell, endpoint.type, deadline)
+            except CollectorError as error:
+                troubles.append(f"{endpoint.identity}: {error.message}")
+                continue
+            store.record(cases, host.name, facts)
+            return facts, troubles
+    return store.recorded(cases, host.name), troubles
+
+
+def _crash_seen(controller: object, deadline: Deadline) -> str | None:
+    if not isinstance(controller, StopSensors):
+        return None
+    try:
+        stopped = controller.stop_sensors(deadline)
+    except AdapterError:
+        # Many controllers cannot read their sensors in time; the power state stands without them.
+        return None
+    return "; ".join(f"{sensor.name}: {', '.join(sensor.states)}" for sensor in stopped) or None

@@ -1,0 +1,137 @@
+"""What a journal says has already happened: pure questions that `resume` and the trigger ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from collector.adapters.base import FileKind, NmiOutcome, RemoteFile
+from collector.case.folder import CaseFolder
+from collector.case.journal import Entry
+from collector.errors import CaseError
+from collector.model.result import Outcome, StepResult
+from collector.run.incident import Awaited
+
+_OWN_CRASH_WINDOW = timedelta(days=1)
+"""How long ago a host may have crashed by itself when we find it crashed."""
+
+
+def last(entries: Sequence[Entry], event: str) -> Entry | None:
+    """The newest entry of that kind."""
+    return next((entry for entry in reversed(entries) if entry.event == event), None)
+
+
+def trigger_outcome(entries: Sequence[Entry]) -> NmiOutcome | None:
+    """What the last claim came to; None when there is no claim.
+
+    A claim without an outcome is UNCERTAIN: the process died between the claim and the answer, and the
+    packet may have left.
+    """
+    claim, trigger = last(entries, "claim"), last(entries, "trigger")
+    if claim is None:
+        return None
+    if trigger is None or trigger.seq < claim.seq:
+        return NmiOutcome.UNCERTAIN
+    return NmiOutcome(str(trigger.data["outcome"]))
+
+
+def claim_stands(entries: Sequence[Entry]) -> bool:
+    """True while an NMI may be on its way or at work, so that another one could destroy the dump.
+
+    It ends when the peer proved that it refused, or when the host was seen to have come back: then the
+    case says `dump.found` or `dump.none`.
+    """
+    outcome = trigger_outcome(entries)
+    if outcome is None or outcome is NmiOutcome.NOT_SENT:
+        return False
+    claim = last(entries, "claim")
+    assert claim is not None
+    ends = (last(entries, "dump.found"), last(entries, "dump.none"))
+    return not any(end is not None and end.seq > claim.seq for end in ends)
+
+
+def attempts(entries: Sequence[Entry]) -> int:
+    """How many times this case claimed the right to send."""
+    return sum(entry.event == "claim" for entry in entries)
+
+
+def crash_expected_since(entries: Sequence[Entry]) -> datetime | None:
+    """From when on a dump of this incident may date; None while nothing made the host crash.
+
+    That is the claim, unless the peer proved that it refused; or, where the host was found crashed
+    already, a day before it was seen.
+    """
+    claim, seen = last(entries, "claim"), last(entries, "crash.seen")
+    if claim is not None and trigger_outcome(entries) is not NmiOutcome.NOT_SENT:
+        return claim.time
+    return seen.time - _OWN_CRASH_WINDOW if seen is not None else None
+
+
+def found(entries: Sequence[Entry]) -> Awaited | None:
+    """What an earlier run of this case found waiting on the host since the last claim."""
+    claim = last(entries, "claim")
+    since = claim.seq if claim else 0
+    dumps = _files(entries, "dump.found", since)
+    if not dumps:
+        return None
+    unfinished = _files(entries, "dump.unfinished", since)
+    return Awaited(dumps, unfinished, "found earlier", proved=True, back=True, ping_gap=True)
+
+
+def steps(entries: Sequence[Entry]) -> tuple[StepResult, ...]:
+    """The stages that ran, in order, with how each ended."""
+    return tuple(
+        StepResult(
+            step=str(entry.data["stage"]),
+            outcome=Outcome(str(entry.data["outcome"])),
+            detail=str(entry.data["detail"]),
+            seconds=float(str(entry.data["seconds"])),
+        )
+        for entry in entries
+        if entry.event == "stage.ended"
+    )
+
+
+def _files(entries: Sequence[Entry], event: str, since: int) -> tuple[RemoteFile, ...]:
+    files = {
+        str(entry.data["path"]): RemoteFile(
+            path=str(entry.data["path"]),
+            kind=FileKind.FILE,
+            size=int(str(entry.data["bytes"])),
+            modified=float(str(entry.data["modified"])),
+        )
+        for entry in entries
+        if entry.event == event and entry.seq > since
+    }
+    return tuple(files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSummary:
+    """One line about a case."""
+
+    name: str
+    host: str
+    nmi: str
+    outcome: str
+    detail: str
+
+
+def summary(path: Path) -> CaseSummary:
+    """Sum up one case; a damaged one is a row too."""
+    try:
+        case = CaseFolder.open(path)
+        entries = case.journal.entries()
+    except CaseError as error:
+        return CaseSummary(path.name, "", "", str(Outcome.FAILED), error.message)
+    ended = entries[-1] if entries and entries[-1].event == "case.closed" else None
+    nmi = trigger_outcome(entries)
+    return CaseSummary(
+        name=case.name,
+        host=case.host,
+        nmi=str(nmi) if nmi else "none",
+        outcome=str(ended.data["outcome"]) if ended else "open",
+        detail=str(ended.data["detail"]) if ended else "not finished: resume it",
+    )

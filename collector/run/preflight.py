@@ -1,0 +1,111 @@
+"""Stage 2, preflight: would an NMI now be useful, and harmless to what we want to save?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from collector.adapters.base import NmiInjector, Power, Watchdog
+from collector.adapters.limits import Deadline
+from collector.checks import preflight as rules
+from collector.errors import AdapterError, CollectorError, NotHungError, PreflightError
+from collector.model.host import Platform
+from collector.model.verdict import Level, Verdict
+from collector.probe.diagnosis import Diagnosis, Finding
+from collector.run.examine import known_facts
+from collector.run.incident import Incident
+
+
+def preflight(
+    incident: Incident, finding: Finding, *, even_if_responsive: bool, accepted: frozenset[str]
+) -> Sequence[Verdict]:
+    """Judge everything that can still be read, write it down, and refuse where an NMI must not go out.
+
+    Raises:
+        NotHungError: the host answers.
+        PreflightError: a check is critical and nobody accepted it, or no controller can send an NMI.
+    """
+    verdicts = [_diagnosis_allows(finding, even_if_responsive=even_if_responsive)]
+    verdicts += _ask_controllers(incident)
+    if incident.host.platform is Platform.LINUX:
+        verdicts += _linux_would_dump(incident, finding)
+    for verdict in verdicts:
+        incident.case.journal.append(
+            "check",
+            check=verdict.check,
+            level=str(verdict.level),
+            reason=verdict.reason,
+            remedy=verdict.remedy,
+            accepted=verdict.check in accepted,
+        )
+        incident.progress.note(f"{verdict.level}: {verdict.check}: {verdict.reason}")
+    _refuse(incident.host.name, finding, verdicts, accepted)
+    return verdicts
+
+
+def _diagnosis_allows(finding: Finding, *, even_if_responsive: bool) -> Verdict:
+    match finding.diagnosis:
+        case Diagnosis.HUNG_SOFTWARE | Diagnosis.ALREADY_CRASHED:
+            return Verdict("diagnosis", Level.OK, finding.reason)
+        case Diagnosis.HUNG_KERNEL_OR_NETWORK:
+            return Verdict(
+                "diagnosis",
+                Level.WARNING,
+                finding.reason,
+                "Ask a neighbour of the host, or its console, whether the network is to blame.",
+            )
+        case Diagnosis.RESPONSIVE | Diagnosis.DEGRADED if even_if_responsive:
+            return Verdict("diagnosis", Level.WARNING, f"{finding.reason} (--even-if-responsive)")
+        case _:
+            return Verdict("diagnosis", Level.CRITICAL, finding.reason, "Do not send an NMI.")
+
+
+def _ask_controllers(incident: Incident) -> list[Verdict]:
+    """Log in to each controller that can send an NMI; one that answers and agrees is enough."""
+    step, host = incident.playbook.steps, incident.host
+    deadline = Deadline.after(step.preflight.deadline)
+    endpoints = incident.connections.able(host.controllers, NmiInjector)
+    failures: list[str] = []
+    for endpoint in endpoints:
+        try:
+            with incident.connections.open(host, endpoint, NmiInjector, deadline) as controller:
+                verdicts = [Verdict("controller", Level.OK, f"logged in to {endpoint.identity}")]
+                if isinstance(controller, Power):
+                    verdicts.append(rules.power(controller.power_state(deadline)))
+                if isinstance(controller, Watchdog):
+                    verdicts.append(_watchdog(controller, step.wait.deadline, deadline))
+                return verdicts
+        except CollectorError as error:
+            failures.append(f"{endpoint.identity}: {error.message}")
+    reason = "; ".join(failures) or "none of the host's controllers can send an NMI"
+    return [Verdict("controller", Level.CRITICAL, reason, "Send the NMI by hand at the machine.")]
+
+
+def _watchdog(controller: Watchdog, dump_seconds: float, deadline: Deadline) -> Verdict:
+    try:
+        return rules.watchdog(controller.watchdog(deadline), dump_seconds)
+    except AdapterError as error:
+        return Verdict("watchdog", Level.UNKNOWN, f"the watchdog timer could not be read: {error.message}")
+
+
+def _linux_would_dump(incident: Incident, finding: Finding) -> list[Verdict]:
+    deadline = Deadline.after(incident.playbook.steps.preflight.deadline)
+    facts, troubles = known_facts(
+        incident.host, incident.connections, incident.case.path.parent, finding.diagnosis, deadline
+    )
+    for trouble in troubles:
+        incident.progress.note(trouble)
+    now = datetime.now(UTC)
+    return [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)]
+
+
+def _refuse(host: str, finding: Finding, verdicts: Sequence[Verdict], accepted: frozenset[str]) -> None:
+    stopping = [v for v in verdicts if v.level is Level.CRITICAL and v.check not in accepted]
+    if not stopping:
+        return
+    first = stopping[0]
+    kind: type[CollectorError] = PreflightError
+    hint = first.remedy
+    if finding.diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED) and first.check == "diagnosis":
+        kind, hint = NotHungError, "If it must crash all the same: --even-if-responsive."
+    raise kind("no NMI was sent: " + "; ".join(v.reason for v in stopping), hint=hint, host=host)

@@ -1,0 +1,232 @@
+"""Stage 6, retrieve: bring the dump and the logs home. Small things first, because they may be all we get."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+
+from collector.adapters.base import FileKind, Files, HostChannel, RemoteFile, Shell
+from collector.adapters.limits import Deadline
+from collector.case.folder import safe_name
+from collector.case.partfile import PartFile, free_space_check
+from collector.errors import AdapterError, DeadlineError, InventoryError, PeerFailedError, UnreachableError
+from collector.model.host import Endpoint
+from collector.model.result import Outcome
+from collector.playbook.schema import LogSource
+from collector.run.incident import Incident
+
+_LARGEST_LOG = 32 * 1024 * 1024
+"""Bytes of one log that are kept; they are held in memory, unlike dumps."""
+
+_RETRY_FOR = 600.0
+"""Seconds without a new byte for which a cut connection is taken up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """How many dumps are home, and what failed on the way (not what simply does not exist)."""
+
+    dumps: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequence[RemoteFile]) -> Retrieved:
+    """Copy the files beside the dumps, the logs, and then the dumps; what is home already is left alone.
+
+    Raises:
+        InventoryError: the host has no channel that can copy files.
+        StorageError: there is no space here. Everything copied so far stays.
+    """
+    endpoints = incident.connections.able(incident.host.channels, HostChannel)
+    if not endpoints:
+        raise InventoryError(
+            "the host has no channel that can copy files",
+            hint="Add one under `channels` in the settings file.",
+            host=incident.host.name,
+        )
+    deadline = Deadline.after(incident.playbook.steps.retrieve.deadline)
+    failures: list[str] = []
+    wanted = [*dumps, *unfinished]
+    free_space_check(incident.case, sum(dump.size for dump in wanted))
+    with incident.connections.open(incident.host, endpoints[0], HostChannel, deadline) as channel:
+        beside = _beside(incident, channel, wanted, deadline)
+        for log in incident.playbook.steps.retrieve.logs:
+            failures += _log(incident, channel, log, deadline)
+    for file in beside:
+        failures += _Copy(incident, endpoints[0], file, "log", deadline).run()
+    home = []
+    for dump in wanted:
+        copy = _Copy(incident, endpoints[0], dump, "dump", deadline)
+        failed = copy.run()
+        failures += failed
+        if not failed:
+            home.append(copy.place)
+    return Retrieved(tuple(home), tuple(failures))
+
+
+def _beside(
+    incident: Incident, files: Files, dumps: Sequence[RemoteFile], deadline: Deadline
+) -> list[RemoteFile]:
+    """Small files in the folders of the dumps: the kernel's last words often give the answer alone."""
+    patterns = incident.playbook.steps.retrieve.beside
+    found = []
+    for folder in sorted({str(PurePosixPath(dump.path).parent) for dump in dumps}):
+        for entry in files.list(folder, deadline):
+            name = PurePosixPath(entry.path).name
+            if entry.kind is FileKind.FILE and any(fnmatch.fnmatchcase(name, p) for p in patterns):
+                found.append(entry)
+    return found
+
+
+def _log(incident: Incident, channel: HostChannel, log: LogSource, deadline: Deadline) -> list[str]:
+    """Keep one log; a log that does not exist there is MISSING, not a failure of ours."""
+    place = f"logs/{log.name}"
+    source = log.command or log.file or ""
+    if _is_home(incident, f"data/{place}"):
+        return []
+    incident.progress.status(f"collecting {log.name}")
+    try:
+        data = _read_log(channel, log, deadline.within(log.deadline))
+    except FileNotFoundError:
+        incident.miss(log.name, source, Outcome.MISSING, "there is no such file on the host")
+        return []
+    except AdapterError as error:
+        incident.miss(log.name, source, Outcome.of(error), error.message)
+        return [f"{log.name}: {error.message}"]
+    if not data.output:
+        incident.miss(log.name, source, Outcome.MISSING if data.failed else Outcome.EMPTY, data.note)
+        return []
+    incident.keep(place, data.output, source=source, kind="log")
+    if data.note:
+        incident.miss(f"{log.name} (whole)", source, Outcome.FAILED, data.note)
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class _LogText:
+    output: bytes
+    failed: bool = False
+    note: str = ""
+
+
+def _read_log(channel: HostChannel, log: LogSource, deadline: Deadline) -> _LogText:
+    if log.command:
+        return _run_log(channel, log.command, deadline)
+    assert log.file is not None
+    output = bytearray()
+    for chunk in channel.read(log.file, 0, deadline.remaining()):
+        output += chunk
+        if len(output) > _LARGEST_LOG:
+            return _LogText(
+                bytes(output[:_LARGEST_LOG]), note=f"only its first {_LARGEST_LOG} bytes were kept"
+            )
+        if deadline.expired:
+            return _LogText(bytes(output), note="it was still being read at the deadline")
+    return _LogText(bytes(output))
+
+
+def _run_log(shell: Shell, command: str, deadline: Deadline) -> _LogText:
+    result = shell.run(command, deadline, limit=_LARGEST_LOG)
+    note = f"only its first {_LARGEST_LOG} bytes were kept" if result.truncated else ""
+    if result.exit_status == 0:
+        return _LogText(result.stdout, note=note)
+    words = result.stderr.decode("utf-8", "replace").strip()[:500]
+    return _LogText(
+        result.stdout, failed=True, note=f"the command ended with exit status {result.exit_status}: {words}"
+    )
+
+
+class _Copy:
+    """One file on its way home. Reads only, so a cut connection is taken up at the last verified byte."""
+
+    def __init__(
+        self, incident: Incident, endpoint: Endpoint, remote: RemoteFile, kind: str, deadline: Deadline
+    ) -> None:
+        self._incident = incident
+        self._endpoint = endpoint
+        self._remote = remote
+        self._kind = kind
+        self._deadline = deadline
+        self._last_byte = time.monotonic()
+        self.place = _place(remote, kind)
+
+    def run(self) -> list[str]:
+        """Copy until the file is home or nothing more comes; return what failed, in words."""
+        if _is_home(self._incident, self.place):
+            return []
+        retrying = Retrying(
+            retry=retry_if_exception_type((UnreachableError, DeadlineError)),
+            stop=self._given_up,
+            wait=wait_exponential(multiplier=0.5, max=30),
+            before_sleep=self._say_cut,
+            reraise=True,
+        )
+        try:
+            retrying(self._once)
+        except FileNotFoundError:
+            return self._failed(Outcome.MISSING, "the file vanished while it was being collected")
+        except AdapterError as error:
+            return self._failed(Outcome.of(error), error.message)
+        return []
+
+    def _once(self) -> None:
+        remote, journal = self._remote, self._incident.case.journal
+        source = f"{remote.path} {remote.size} {remote.modified:.0f}"
+        with PartFile.open(
+            self._incident.case, self.place.removeprefix("data/"), source, size=remote.size
+        ) as part:
+            journal.append("copy.started", path=remote.path, bytes=remote.size, offset=part.offset)
+            self._read_into(part)
+            artifact = part.finish()
+        self._incident.record(artifact, source=remote.path, kind=self._kind)
+
+    def _read_into(self, part: PartFile) -> None:
+        remote, incident, done = self._remote, self._incident, part.offset
+        stall = incident.playbook.steps.retrieve.stall
+        login = self._deadline.within(60.0)
+        with incident.connections.open(incident.host, self._endpoint, Files, login) as files:
+            for chunk in files.read(remote.path, done, stall):
+                part.write(chunk)
+                done += len(chunk)
+                self._last_byte = time.monotonic()
+                incident.progress.copied(remote.path, done, remote.size)
+                if self._deadline.expired:
+                    raise DeadlineError(
+                        f"{done} of {remote.size} bytes were home at the deadline",
+                        hint="Resume the case: it goes on from there.",
+                    )
+        if done != remote.size:
+            raise PeerFailedError(
+                f"{remote.path} had {remote.size} bytes when it was found, and ended after {done}",
+                hint="It is still being written or the host lost it; resume the case later.",
+            )
+
+    def _given_up(self, _state: RetryCallState) -> bool:
+        return self._deadline.expired or time.monotonic() - self._last_byte > _RETRY_FOR
+
+    def _say_cut(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self._incident.progress.note(f"{self._remote.path}: {error}; going on from the last verified byte")
+
+    def _failed(self, outcome: Outcome, detail: str) -> list[str]:
+        self._incident.miss(self.place, self._remote.path, outcome, detail)
+        return [f"{self._remote.path}: {detail}"]
+
+
+def _place(remote: RemoteFile, kind: str) -> str:
+    """Where a remote file lies in the case: in the folder of its kind, under its own folder's name."""
+    path = PurePosixPath(remote.path)
+    folder = "dump" if kind == "dump" else "logs"
+    return f"data/{folder}/{safe_name(path.parent.name or 'root')}/{safe_name(path.name)}"
+
+
+def _is_home(incident: Incident, path: str) -> bool:
+    entries = incident.case.journal.entries()
+    return (incident.case.path / path).is_file() and any(
+        entry.event == "artifact" and entry.data.get("path") == path for entry in entries
+    )

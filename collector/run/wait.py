@@ -1,0 +1,186 @@
+"""Stage 5, wait: until the dump is there, until it is proved that none was made, or until the deadline.
+
+Time since the NMI is taken from our own clock and compared with the host's uptime; the host's wall clock
+is only compared with itself, because the capture kernel may have run with a wrong one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collector.adapters.base import HostChannel, RemoteFile
+from collector.adapters.limits import Deadline
+from collector.errors import AdapterError, LoginRefusedError
+from collector.facts import linux, store
+from collector.model.fact import number
+from collector.probe.observation import Observation, Reach
+from collector.probe.targets import targets_for
+from collector.run.examine import ask_controllers
+from collector.run.incident import Awaited, Incident
+from collector.run.remote import find
+
+_CLOCK_SLACK = 120.0
+"""Seconds by which a dump may look older than the NMI: two clocks, and time stamps of whole minutes."""
+
+_BOOT_SLACK = 5.0
+"""Seconds of uptime that prove nothing: the claim is written a moment before the NMI arrives."""
+
+_GLANCE = 5.0
+"""Seconds for one look at ping, SSH and power while waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look into the host showed."""
+
+    uptime: float | None
+    dumps: tuple[RemoteFile, ...] = ()
+    unfinished: tuple[RemoteFile, ...] = ()
+    older: RemoteFile | None = None
+
+    def rebooted(self, elapsed: float) -> bool:
+        """True when the host booted after the NMI, `elapsed` seconds ago."""
+        return self.uptime is not None and self.uptime < elapsed + _BOOT_SLACK
+
+
+def wait(incident: Incident, claimed_at: datetime) -> Awaited:
+    """Watch the host until there is an answer.
+
+    Args:
+        incident: the host and its case.
+        claimed_at: when the claim was written; the NMI cannot be older.
+    """
+    step = incident.playbook.steps.wait
+    started = _elapsed(claimed_at)
+    watch = _Watch()
+    while (now := _elapsed(claimed_at)) - started < step.deadline:
+        seen = _sight(incident, watch, now)
+        if seen is not None:
+            ended = watch.judge(seen, now, step.grace)
+            if ended is not None:
+                return ended
+        if watch.refused is not None:
+            break  # a refused login is not tried again in this run, so nothing more can be learned
+        time.sleep(step.every)
+    return Awaited(
+        (), (), watch.silence(), proved=False, back=watch.back is not None, ping_gap=watch.ping_gap
+    )
+
+
+class _Watch:
+    """What was seen so far, and what it means."""
+
+    def __init__(self) -> None:
+        self.back: float | None = None
+        self.ping_gap = False
+        self.refused: LoginRefusedError | None = None
+        self._previous: tuple[RemoteFile, ...] = ()
+
+    def judge(self, look: Look, elapsed: float, grace: float) -> Awaited | None:
+        """Decide from one look; None to go on waiting."""
+        self.back = self.back if self.back is not None else elapsed
+        stable, self._previous = look.dumps == self._previous, look.dumps
+        if look.dumps and stable:
+            names = ", ".join(dump.path for dump in look.dumps)
+            return self._end(look, f"the host is back with {names}", look.dumps)
+        if look.dumps or elapsed - self.back < grace:
+            return None
+        return self._end(look, _why_none(look, elapsed))
+
+    def silence(self) -> str:
+        """What to say when the deadline ended it."""
+        if self.refused is not None:
+            return f"the host is back, but the login was refused: {self.refused.message}"
+        if self.back is not None:
+            return "the host is back, but it could not be read whether it left a dump"
+        if self.ping_gap:
+            return "the host crashed (its ping stopped) and did not come back"
+        return "nothing changed after the NMI: the host neither crashed visibly nor came back"
+
+    def _end(self, look: Look, reason: str, dumps: tuple[RemoteFile, ...] = ()) -> Awaited:
+        return Awaited(dumps, look.unfinished, reason, proved=True, back=True, ping_gap=self.ping_gap)
+
+
+def _why_none(look: Look, elapsed: float) -> str:
+    if not look.rebooted(elapsed):
+        return (
+            "the host answers again and has not rebooted since the NMI: the kernel ignored it "
+            "(kernel.unknown_nmi_panic=0?) or it never arrived"
+        )
+    if look.unfinished:
+        names = ", ".join(file.path for file in look.unfinished)
+        return f"the host crashed and rebooted, but its dump was not finished: {names}"
+    older = f"; the newest dump there, {look.older.path}, is older than the NMI" if look.older else ""
+    return f"the host crashed and rebooted without leaving a dump{older}"
+
+
+def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
+    """Glance from outside; look inside once something composes an answer."""
+    observations = incident.observe(targets_for(incident.host), _GLANCE)
+    services = [o.protocol for o in observations if o.protocol != "rmcp" and o.reach is Reach.PROVED]
+    ping = _ping(observations)
+    watch.ping_gap = watch.ping_gap or ping == "silent"
+    answers = ask_controllers(incident.host, incident.connections, Deadline.after(_GLANCE))
+    power = next((str(a.power) for a in answers if a.power is not None), "unknown")
+    note = ""
+    look = None
+    if services and watch.refused is None:
+        try:
+            look = _look(incident, elapsed)
+            note = f"{len(look.dumps)} new dump(s)" if look else "no channel into the host"
+        except LoginRefusedError as refusal:
+            watch.refused, note = refusal, refusal.message
+        except AdapterError as error:
+            note = error.message
+    incident.case.journal.append(
+        "sighting",
+        elapsed=round(elapsed, 1),
+        power=power,
+        ping=ping,
+        services=services,
+        note=note,
+    )
+    incident.progress.status(
+        f"{elapsed:.0f} s since the NMI: power {power}, ping {ping}, "
+        f"{' '.join(services) or 'no service'} answering {note}".rstrip()
+    )
+    return look
+
+
+def _look(incident: Incident, elapsed: float) -> Look | None:
+    """Log in and see: uptime, new dumps, unfinished ones."""
+    steps, host = incident.playbook.steps, incident.host
+    deadline = Deadline.after(max(30.0, steps.wait.every))
+    for endpoint in incident.connections.able(host.channels, HostChannel):
+        with incident.connections.open(host, endpoint, HostChannel, deadline) as channel:
+            facts = linux.gather(channel, endpoint.type, deadline)
+            store.record(incident.case.path.parent, host.name, facts)
+            clock = number(facts, "clock") or datetime.now(UTC).timestamp()
+            oldest = clock - elapsed - _CLOCK_SLACK
+            unfinished = find(channel, steps.retrieve.unfinished, deadline)
+            names = {file.path for file in unfinished}
+            dumps = [d for d in find(channel, steps.retrieve.dumps, deadline) if d.path not in names]
+        return Look(
+            uptime=number(facts, "uptime"),
+            dumps=tuple(d for d in dumps if d.modified >= oldest and d.size > 0),
+            # Debian names a dump of no bytes as if it were saved: it is as unfinished as any.
+            unfinished=tuple(
+                file for file in (*unfinished, *(d for d in dumps if d.size == 0)) if file.modified >= oldest
+            ),
+            older=max((d for d in dumps if d.modified < oldest), key=lambda d: d.modified, default=None),
+        )
+    return None
+
+
+def _ping(observations: Sequence[Observation]) -> str:
+    icmp = next((o for o in observations if o.protocol == "icmp"), None)
+    if icmp is None or icmp.reach is Reach.UNTRIED:
+        return "not tried"
+    return "answers" if icmp.answered else "silent"
+
+
+def _elapsed(claimed_at: datetime) -> float:
+    return (datetime.now(UTC) - claimed_at).total_seconds()

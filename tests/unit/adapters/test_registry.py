@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.base import NmiInjector, Power, Shell
+from collector.adapters.fake import MACHINES, FakeEndpoint, FakeMachine, Script
+from collector.adapters.limits import Deadline
+from collector.adapters.registry import SESSIONS_PER_ENDPOINT, Connections, channels, controllers
+from collector.errors import AdapterError, LoginRefusedError
+from collector.model.host import Endpoint, Host, Platform
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> FakeMachine:
+    MACHINES[str(tmp_path)] = FakeMachine("db01")
+    return MACHINES[str(tmp_path)]
+
+
+@pytest.fixture
+def host(tmp_path: Path, machine: FakeMachine) -> Host:
+    return Host("db01", Platform.LINUX, "192.0.2.10", (FakeEndpoint(machine=str(tmp_path)),))
+
+
+def test_every_adapter_names_its_endpoint_type() -> None:
+    for name, adapter in {**controllers(), **channels()}.items():
+        assert issubclass(adapter.settings, Endpoint)
+        assert name in str(adapter.settings.model_json_schema()["properties"]["type"])
+
+
+def test_a_refused_login_is_not_tried_again_in_the_run(host: Host, machine: FakeMachine) -> None:
+    machine.script = Script(refuse_login=True)
+    connections = Connections({})
+    for _ in range(3):
+        with (
+            pytest.raises(LoginRefusedError) as caught,
+            connections.open(host, host.controllers[0], Power, Deadline.after(1)),
+        ):
+            pass
+        assert caught.value.host == "db01"
+    assert machine.logins == 1
+
+
+def test_no_more_sessions_to_one_endpoint_than_its_limit(host: Host) -> None:
+    connections, endpoint = Connections({}), host.controllers[0]
+    opened = [
+        connections.open(host, endpoint, Power, Deadline.after(1)) for _ in range(SESSIONS_PER_ENDPOINT)
+    ]
+    for session in opened:
+        session.__enter__()
+    with pytest.raises(AdapterError, match="in use"):
+        connections.open(host, endpoint, Power, Deadline.after(0.1)).__enter__()
+    for session in opened:
+        session.__exit__(None, None, None)
+    with connections.open(host, endpoint, Power, Deadline.after(0.1)):
+        pass
+
+
+def test_able_lists_what_can_do_it_in_the_users_order(host: Host) -> None:
+    connections = Connections({})
+    assert connections.able(host.controllers, NmiInjector) == list(host.controllers)
+    assert connections.able(host.controllers, Shell) == []
