@@ -92,12 +92,23 @@ def test_a_hung_guest_leaves_one_whole_vmcore_after_one_nmi(lab: GuestLab, mode:
     assert "NMI: Not continuing" in dmesg
     assert ("hang_init" in dmesg) == (mode == "irq-off")
     assert "NMI: Not continuing" in lab.run(f"cat {Path(dump).parent}/vmcore-dmesg.txt")
+    # A crash kernel that panics on an NMI would lose the dump to a second one.
+    crash_kernel = lab.run(f"grep -m1 'Kernel command line' {Path(dump).parent}/kexec-dmesg.log")
+    assert "unknown_nmi_panic" not in crash_kernel
 
 
 def test_without_a_crash_kernel_the_guest_reboots_and_leaves_nothing(lab: GuestLab) -> None:
     boot_id, before = lab.boot_id(), lab.vmcores()
     lab.unload_kdump()
     send_nmi(lab)
+    lab.wait_ready(other_than=boot_id)
+    assert lab.vmcores() == before
+
+
+def test_a_reset_frees_a_hung_guest_and_leaves_nothing(lab: GuestLab) -> None:
+    boot_id, before = lab.boot_id(), lab.vmcores()
+    lab.hang("irq-off")
+    lab.reset()
     lab.wait_ready(other_than=boot_id)
     assert lab.vmcores() == before
 
