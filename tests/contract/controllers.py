@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from enum import StrEnum
 
 from collector.adapters.base import NmiInjector
 from collector.lab.bmc import Bmc, Board, Faults
+from tests.peers import qmp
 from tests.peers.bmc import logged_in
 
 
@@ -55,6 +57,26 @@ def _ipmi(trouble: Trouble) -> Iterator[Rig]:
         yield Rig(controller, lambda: len(bmc.nmis))
 
 
+@contextlib.contextmanager
+def _qmp(trouble: Trouble) -> Iterator[Rig]:
+    def answer(number: int) -> bytes | None:
+        if trouble is Trouble.ANSWER_LATE:
+            time.sleep(3.0)
+        return {
+            Trouble.FIRST_ANSWER_LOST: b"",
+            Trouble.ALL_ANSWERS_LOST: b"",
+            Trouble.CONNECTION_GONE: None,
+            Trouble.WRONG_CODE: qmp.FAILED % number + b"\r\n",
+            Trouble.GARBAGE: b"\xff}{\r\n",
+            Trouble.REFUSED: qmp.REFUSED % number + b"\r\n",
+        }.get(trouble, qmp.OK % number + b"\r\n")
+
+    acts = trouble is not Trouble.REFUSED
+    with qmp.Monitor(answer, acts=acts) as monitor, qmp.logged_in(monitor.port) as controller:
+        yield Rig(controller, lambda: monitor.nmis)
+
+
 RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
     "ipmi": _ipmi,
+    "qmp": _qmp,
 }
