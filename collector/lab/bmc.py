@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from collector.lab.records import CRITICAL_INTERRUPT, EventLogMemory, WatchdogTimer, stop_sensors
@@ -28,6 +28,9 @@ _OK, _INVALID_COMMAND, _INVALID_LENGTH = 0x00, 0xC1, 0xC7  # completion codes, t
 _NOT_PRESENT, _INVALID_FIELD, _NO_PRIVILEGE = 0xCB, 0xCC, 0xD4
 _LAST = 0xFFFF  # record id: the last, or no further one
 _MAX_DATAGRAM = 65_535
+
+Reply = tuple[int, bytes]
+"""A completion code (table 5-2), and data."""
 
 
 class Machine(Protocol):
@@ -77,7 +80,10 @@ class Board:
 
 @dataclass(slots=True)
 class Faults:
-    """What goes wrong with Chassis Control. Everything else is answered, until `vanish` takes effect."""
+    """What goes wrong with Chassis Control; everything else is answered, until `vanish` takes effect.
+
+    `answers` are given to other commands instead of what they ask for.
+    """
 
     lose: float = 0  # so many answers are lost, from the first one on; `math.inf` loses them all
     delay: float = 0.0  # seconds between the act and its answer
@@ -85,6 +91,7 @@ class Faults:
     fail: int | None = None  # a completion code, given after acting
     garbage: bool = False  # the answer is noise that looks like RMCP+
     vanish: bool = False  # after acting, the BMC never says a word again
+    answers: dict[tuple[int, int], Reply] = field(default_factory=dict)  # by network function and command
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,6 @@ class Nmi:
     user: str
 
 
-Reply = tuple[int, bytes]
 Handler = Callable[[Request], Reply]
 ADMIN = Account("admin", "bmc-password")
 
@@ -211,6 +217,8 @@ class Bmc:
         )
         if request.privilege < needed:
             return _NO_PRIVILEGE, b""
+        if canned := self.faults.answers.get((request.netfn, request.command)):
+            return canned
         try:
             return handler(request)
         except (struct.error, IndexError):

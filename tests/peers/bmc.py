@@ -21,13 +21,14 @@ VARIABLE = "HC_TEST_BMC_PASSWORD"
 def logged_in(
     port: int,
     *,
+    address: str = "127.0.0.1",
     user: str = ADMIN.name,
     password: str = ADMIN.password,
     privilege: Literal["operator", "administrator"] = "operator",
     seconds: float = 30.0,
 ) -> Iterator[IpmiController]:
     """Hold a session for the length of the block; `seconds` is the deadline of the login."""
-    endpoint = IpmiEndpoint(address="127.0.0.1", port=port, privilege=privilege)
+    endpoint = IpmiEndpoint(address=address, port=port, privilege=privilege)
     credential = Credential("bmc", username=user, password=SecretRef("env", VARIABLE, Path()))
     with (
         patch.dict(os.environ, {VARIABLE: password}),
