@@ -18,7 +18,7 @@ def list_playbooks(config: ConfigOption = None) -> None:
     from collector.playbook.loader import load_all
     from collector.render import playbook as as_table
 
-    as_table.playbooks(load_all(settings(config).playbooks))
+    as_table.playbooks(load_all(_own(config)))
 
 
 @app.command()
@@ -30,7 +30,7 @@ def show(
     from collector.playbook.select import named
     from collector.render import playbook as as_text
 
-    files = load_all(settings(config).playbooks)
+    files = load_all(_own(config))
     playbook = named(files, name)
     as_text.source(next(file for file in files if file.playbook is playbook))
 
@@ -68,3 +68,11 @@ def schema() -> None:
     from collector.playbook.schema import json_schema
 
     print(json_schema(), end="")
+
+
+def _own(config: Path | None) -> Path | None:
+    """The folder of the user's own playbooks. The shipped ones can be seen without a settings file."""
+    from collector.config.discovery import search
+
+    found = search(config)
+    return settings(found).playbooks if found else None

@@ -23,11 +23,11 @@ def places() -> tuple[Path, ...]:
     return tuple(folder / FILE_NAME for folder in folders)
 
 
-def locate(named: Path | None = None) -> Path:
+def search(named: Path | None = None) -> Path | None:
     """The settings file: `named` (the flag), else `HC_CONFIG`, else the first of `places()` that exists.
 
     Raises:
-        ConfigError: there is none, or it lies in the current folder and anybody may have put it there.
+        ConfigError: it lies in the current folder, and anybody may have put it there.
     """
     if named is not None:
         return named
@@ -38,6 +38,17 @@ def locate(named: Path | None = None) -> Path:
             if place.parent == Path():
                 _refuse_open_folder(place)
             return place
+    return None
+
+
+def locate(named: Path | None = None) -> Path:
+    """The settings file, by the rules of `search`, where one is needed.
+
+    Raises:
+        ConfigError: there is none, or it lies in the current folder and anybody may have put it there.
+    """
+    if (found := search(named)) is not None:
+        return found
     raise ConfigError(
         "there is no settings file",
         hint="Write one from config.example.yaml, to one of: "

@@ -16,7 +16,6 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
@@ -27,6 +26,8 @@ MAX_BYTES = 4 * 1024 * 1024
 
 MAX_DEPTH = 32
 """How deep mappings and sequences may be nested. Settings need seven levels."""
+
+_SHOWN_PROBLEMS = 50
 
 Location = tuple[str | int, ...]
 """The way from the top to a value, by keys and indexes: ("hosts", "db01", "controllers", 0, "port")."""
@@ -77,6 +78,15 @@ class Document:
     def blame_key(self, location: Location, text: str) -> None:
         """Note a problem at the key at `location`, or at the nearest part of the file above it."""
         self._blame(self.keys, location, text)
+
+    def account(self) -> str:
+        """The problems as a message: how many there are, and each as `FILE:LINE:COLUMN: TEXT`."""
+        problems = sorted(set(self.problems))
+        lines = [f"{self.path}:{one.line}:{one.column}: {one.text}" for one in problems[:_SHOWN_PROBLEMS]]
+        if len(problems) > len(lines):
+            lines.append(f"… and {len(problems) - len(lines)} more")
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        return "\n".join([f"{self.path} has {count}", *lines])
 
     def _blame(self, places: Mapping[Location, Place], location: Location, text: str) -> None:
         while location and location not in places:
@@ -147,7 +157,7 @@ class _StrictComposer(Composer):
 
     def compose_node(self, parent: object, index: object) -> object:
         event = self.parser.peek_event()
-        if isinstance(event, AliasEvent) or event.anchor is not None or event.ctag is not None:
+        if event.anchor is not None or event.ctag is not None:  # an alias is named by its anchor
             raise MarkedYAMLError(
                 problem="anchors, aliases and tags are not allowed; "
                 "put text that begins with `&`, `*` or `!` in quotes",

@@ -15,8 +15,6 @@ from collector.config.validation import did_you_mean, validate
 from collector.errors import ConfigError
 from collector.model.host import Endpoint, Host
 
-_SHOWN_PROBLEMS = 50
-
 
 def load(path: Path, *, controllers: EndpointModels, channels: EndpointModels) -> Settings:
     """Read and check the settings file at `path`. `HC_CASES` in the environment wins over its `cases`.
@@ -140,13 +138,8 @@ def _resolve(path: Path, base: Path) -> Path:
 
 
 def _refusal(document: Document) -> ConfigError:
-    problems = sorted(set(document.problems))
-    lines = [f"{document.path}:{one.line}:{one.column}: {one.text}" for one in problems[:_SHOWN_PROBLEMS]]
-    if len(problems) > len(lines):
-        lines.append(f"… and {len(problems) - len(lines)} more")
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return ConfigError(
-        "\n".join([f"{document.path} has {count}", *lines]),
+        document.account(),
         hint="Correct the file, then run `hang-collector config check`. "
         "config.example.yaml shows every key; `hang-collector config schema` is for your editor.",
     )

@@ -48,9 +48,8 @@ def load(path: Path) -> Playbook:
     if playbook is not None and playbook.name != path.stem:
         document.blame_value(("name",), f"the file is named {path.name}, so this must be {path.stem}")
     if playbook is None or document.problems:
-        lines = [f"{path}:{one.line}:{one.column}: {one.text}" for one in sorted(set(document.problems))]
         raise PlaybookError(
-            "\n".join([f"{path} is no valid playbook", *lines]),
+            document.account(),
             hint="`hang-collector playbook show linux-kdump-via-ipmi` prints one that is; "
             "`hang-collector playbook schema` is for your editor.",
         )

@@ -203,9 +203,7 @@ class RetrieveStep(_Part):
 
 
 class ValidateStep(_Part):
-    """Is the dump whole?"""
-
-    deadline: Duration
+    """Is the dump whole? Reads what is home already, so there is nobody to wait for and no deadline."""
 
 
 class Steps(_Part):

@@ -14,18 +14,12 @@ from collector.render.text import printable
 def playbooks(files: Sequence[PlaybookFile]) -> None:
     """One row a playbook."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("playbook", "platform", "controllers", "channels", "from", "summary"):
+    table.add_column("playbook", no_wrap=True)
+    for column in ("from", "summary"):
         table.add_column(column, overflow="fold")
     for file in files:
         playbook = file.playbook
-        table.add_row(
-            plain(playbook.name),
-            plain(playbook.when.platform),
-            plain(", ".join(playbook.when.controllers)),
-            plain(", ".join(playbook.when.channels)),
-            plain(file.origin),
-            plain(playbook.summary),
-        )
+        table.add_row(plain(playbook.name), plain(file.origin), plain(playbook.summary))
     out().print(table)
 
 
