@@ -81,7 +81,7 @@ class IpmiController:
 
     def events(self, deadline: Deadline) -> Sequence[LogEvent]:
         """The System Event Log (section 31)."""
-        return read_sel(lambda netfn, command, data: self._ask(netfn, command, data, deadline), deadline)
+        return read_sel(lambda netfn, command, data: self._ask(netfn, command, data, deadline))
 
     def watchdog(self, deadline: Deadline) -> WatchdogState:
         """Get Watchdog Timer (section 27.7)."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from collector.adapters.base import LogEvent
 from collector.adapters.ipmi_codes import NOT_PRESENT, require
 from collector.adapters.ipmi_session import Reply
-from collector.adapters.limits import Deadline
+from collector.errors import AdapterError
 
 Ask = Callable[[int, int, bytes], Reply]
 """Network function, command, data; returns the BMC's reply. Raises: AdapterError."""
@@ -28,7 +28,6 @@ _GET_SEL_ENTRY = 0x43
 _FIRST, _LAST, _WHOLE = 0x0000, 0xFFFF, 0xFF
 _RECORD_BYTES = 16
 _MAX_RECORDS = 8192
-_ENOUGH_TIME_S = 1.0
 _SINCE_START = 0x2000_0000  # below it, a time counts seconds since the BMC started (section 37.1)
 _NO_TIME = 0xFFFF_FFFF
 
@@ -68,11 +67,11 @@ _STATES: Mapping[int, Mapping[int, str]] = {
 }
 
 
-def read_sel(ask: Ask, deadline: Deadline) -> Sequence[LogEvent]:
+def read_sel(ask: Ask) -> Sequence[LogEvent]:
     """All records, oldest first.
 
-    Where reading had to stop early, what was read is kept and a last event says so: the log loops, changes
-    while it is read, is longer than 8192 records, or the time is up.
+    Where reading had to stop early, what was read is kept and a last event says so: the log loops, has more
+    than 8192 records, is cleared while it is read, or the BMC does not answer any more.
 
     Raises:
         AdapterError: the BMC gave nothing.
@@ -85,13 +84,16 @@ def read_sel(ask: Ask, deadline: Deadline) -> Sequence[LogEvent]:
             return [*events, _stopped(f"record {number} comes round again")]
         if len(seen) == _MAX_RECORDS:
             return [*events, _stopped(f"there are more than {_MAX_RECORDS} records")]
-        if events and deadline.remaining() < _ENOUGH_TIME_S:
-            return [*events, _stopped(f"no time was left after {len(events)} records")]
         seen.add(number)
-        reply = ask(STORAGE, _GET_SEL_ENTRY, struct.pack("<HHBB", 0, number, 0, _WHOLE))
-        if reply.code == NOT_PRESENT:
-            return [*events, _stopped(f"record {number} is gone")] if events else []
-        data = require(reply, "read its event log", 2)
+        try:
+            reply = ask(STORAGE, _GET_SEL_ENTRY, struct.pack("<HHBB", 0, number, 0, _WHOLE))
+            if reply.code == NOT_PRESENT and not events:
+                return []
+            data = require(reply, "read its event log", 2)
+        except AdapterError as error:
+            if not events:
+                raise
+            return [*events, _stopped(error.message)]
         (number,) = struct.unpack_from("<H", data)
         events.append(decode(data[2 : 2 + _RECORD_BYTES]))
     return events
@@ -110,8 +112,7 @@ def decode(record: bytes) -> LogEvent:
         gone = " (deasserted)" if event_type & 0x80 else ""
         return LogEvent(name, _time(seconds), f"{type_name(sensor_type)} #{sensor:#04x}", text + gone, raw)
     if kind == _LINUX_PANIC:  # written by the kernel's ipmi_msghandler with panic_op=string
-        text = record[5:].split(b"\0")[0].decode("ascii", "backslashreplace")
-        return LogEvent(name, None, "Linux kernel panic", text, raw)
+        return LogEvent(name, None, "Linux kernel panic", _printable(record[5:].split(b"\0")[0]), raw)
     time = _time(seconds) if _OEM_TIMED <= kind < _OEM_UNTIMED else None
     return LogEvent(name, time, f"record of type {kind:#04x}", record[3:].hex(" "), raw)
 
@@ -140,6 +141,10 @@ def _time(seconds: int) -> datetime | None:
     if seconds <= _SINCE_START or seconds == _NO_TIME:
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _printable(text: bytes) -> str:
+    return "".join(chr(byte) if chr(byte).isprintable() else f"\\x{byte:02x}" for byte in text)
 
 
 def _stopped(why: str) -> LogEvent:
