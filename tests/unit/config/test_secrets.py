@@ -155,7 +155,7 @@ class TestFile:
 class Ring(KeyringBackend):
     """A keyring of the real package with one entry, or one that waits for a person who never comes."""
 
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def __init__(self, entries: dict[tuple[str, str], str], closed: threading.Event | None = None) -> None:
         super().__init__()
