@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import discovery
-from collector.config.discovery import FILE_NAME, locate, places
+from collector.config.discovery import FILE_NAME, locate, places, search
 from collector.errors import ConfigError
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
@@ -52,6 +52,7 @@ def test_the_nearest_place_wins(present: list[str], found: str, tmp_path: Path) 
 
 
 def test_no_file_at_all_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    assert search() is None
     with pytest.raises(ConfigError) as caught:
         locate()
     assert str(tmp_path / "user" / FILE_NAME) in caught.value.hint
