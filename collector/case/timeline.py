@@ -1,0 +1,167 @@
+"""The journal as a timeline: one moment a line, relative to the NMI. Pure.
+
+Entries that come in swarms (checks, looks at the waiting host, collected files) become one moment a swarm.
+An event that has no wording here is shown as it is: no row may vanish.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from collector.case.journal import Entry
+from collector.case.rows import number, text
+from collector.case.wording import offset, pairs, shown, size, span
+
+_SWARMS = ("check", "sighting", "artifact")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline. `word` is the outcome that gives the line its tone."""
+
+    event: str
+    at: datetime
+    relative: str
+    title: str
+    detail: str
+    word: str
+
+
+def timeline(entries: Sequence[Entry], nmi_at: datetime | None) -> list[Moment]:
+    """The moments, oldest first.
+
+    Args:
+        entries: the journal.
+        nmi_at: what the times are relative to; without an NMI, the first entry.
+    """
+    moments: list[Moment] = []
+    if not entries:
+        return moments
+    zero = nmi_at or entries[0].time
+    for event, group in groupby(entries, key=lambda entry: entry.event):
+        together = list(group)
+        lines = [together] if event in _SWARMS else [[entry] for entry in together]
+        for line in lines:
+            told = _WORDING.get(event, _as_it_is)(line)
+            if told is not None:
+                relative = offset((line[0].time - zero).total_seconds())
+                moments.append(Moment(event, line[0].time, relative, *told))
+    return moments
+
+
+Told = tuple[str, str, str]
+"""Title, detail, and the word that gives the tone."""
+
+
+def _as_it_is(line: Sequence[Entry]) -> Told:
+    return shown(line[0].event), pairs(dict(line[0].data)), "none"
+
+
+def _told_elsewhere(_: Sequence[Entry]) -> None:
+    return None
+
+
+def _opened(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    dry = ", as a dry run" if entry.data.get("dry_run") else ""
+    title = f"Case opened by {text(entry, 'operator') or 'an unknown operator'}{dry}"
+    return title, f"playbook {text(entry, 'playbook')}" if text(entry, "playbook") else "", "none"
+
+
+def _diagnosis(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    return f"Round {text(entry, 'round')}: {text(entry, 'diagnosis')}", text(entry, "reason"), "none"
+
+
+def _checks(line: Sequence[Entry]) -> Told:
+    levels = Counter(text(entry, "level") for entry in line)
+    worst = next((level for level in ("critical", "warning", "unknown") if levels[level]), "ok")
+    return "Preflight", ", ".join(f"{count} {level}" for level, count in levels.most_common()), worst
+
+
+def _sightings(line: Sequence[Entry]) -> Told:
+    looks = f"{len(line)} looks" if len(line) > 1 else "One look"
+    last = line[-1]
+    seen = f"at last power {text(last, 'power')}, ping {text(last, 'ping')}"
+    services = text(last, "services") or text(last, "ssh")
+    return f"{looks} at the waiting host", f"{seen}, {services or 'no service'} answering", "none"
+
+
+def _artifacts(line: Sequence[Entry]) -> Told:
+    total = size(sum(number(entry, "bytes") for entry in line))
+    word = "success" if any(entry.data.get("kind") == "dump" for entry in line) else "none"
+    if len(line) == 1:
+        return f"{text(line[0], 'path')} is home", total, word
+    return f"{len(line)} files are home", f"{total}, the last {text(line[-1], 'path')}", word
+
+
+def _trigger(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    outcome = text(entry, "outcome")
+    title = {"sent": "NMI sent", "not sent": "NMI refused"}.get(outcome, "NMI uncertain")
+    return title, f"{text(entry, 'detail')} ({span(number(entry, 'seconds'))})", outcome
+
+
+def _stage(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    stage, outcome, took = text(entry, "stage"), text(entry, "outcome"), span(number(entry, "seconds"))
+    if outcome == "success":
+        return f"Stage {stage} took {took}", "", "none"
+    return f"Stage {stage} ended after {took}: {outcome}", text(entry, "detail"), outcome
+
+
+def _checked(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    whole = entry.data.get("complete") is True
+    title = "The dump is complete" if whole else "The dump is not whole"
+    return title, f"{text(entry, 'path')}: {text(entry, 'reason')}", "success" if whole else "failed"
+
+
+def _copy(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    start, whole = number(entry, "offset"), size(number(entry, "bytes"))
+    if start:
+        return f"Copying {text(entry, 'path')} goes on", f"from {size(start)} of {whole}", "none"
+    return f"Copying {text(entry, 'path')}", whole, "none"
+
+
+def _simple(title: str, word: str, *keys: str) -> Callable[[Sequence[Entry]], Told]:
+    """Wording of an event whose detail is the values of `keys`; `title` names values in braces."""
+
+    def tell(line: Sequence[Entry]) -> Told:
+        values = defaultdict(str, {key: pairs(value) for key, value in line[0].data.items()})
+        return title.format_map(values), ": ".join(values[key] for key in keys if values[key]), word
+
+    return tell
+
+
+_WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
+    "case.opened": _opened,
+    "stage.started": _told_elsewhere,  # in its end, with how long it took
+    "stage.ended": _stage,
+    "observation": _told_elsewhere,  # in its round's diagnosis and in a table of its own
+    "controller": _told_elsewhere,
+    "diagnosis": _diagnosis,
+    "check": _checks,
+    "artifact": _artifacts,
+    "artifact.missing": _simple("Could not be had: {name}", "missing", "outcome", "detail"),
+    "confirmation": _simple("Confirmed", "none", "by", "how"),
+    "claim": _simple("Attempt {attempt} claimed, before anything was sent", "none", "controller"),
+    "trigger": _trigger,
+    "sighting": _sightings,
+    "crash.seen": _simple("The host had crashed already", "uncertain", "reason"),
+    "send.again": _simple("A person asked for another NMI", "uncertain", "reason"),
+    "dump.found": _simple("Dump found on the host", "success", "path"),
+    "dump.unfinished": _simple("Unfinished dump found on the host", "missing", "path"),
+    "dump.none": _simple("There is no dump", "failed", "reason"),
+    "dump.checked": _checked,
+    "copy.started": _copy,
+    "interrupted": _simple("Interrupted", "uncertain", "signal"),
+    "resumed": _simple("Resumed", "none", "by"),
+    "journal.torn": _simple("A line that was being written at a crash was set aside", "uncertain", "file"),
+    "case.closed": _simple("Case closed: {outcome}", "none", "detail"),
+}
