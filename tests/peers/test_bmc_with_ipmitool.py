@@ -192,6 +192,20 @@ def test_garbage_never_ends_it(bmc: Bmc) -> None:
     assert "is on" in ipmitool(bmc, "power", "status").stdout
 
 
+class Echo(Bmc):
+    """Gets every datagram of a session twice, as networks do at times."""
+
+    def _handle(self, datagram: bytes, peer: tuple[str, int]) -> None:
+        for _ in range(2 if self.sessions else 1):
+            super()._handle(datagram, peer)
+
+
+def test_a_datagram_that_the_network_doubled_acts_once(board: Board) -> None:
+    with Echo(board) as bmc:
+        assert ipmitool(bmc, "power", "diag").returncode == 0
+        assert len(bmc.nmis) == 1
+
+
 def test_it_starts_again_on_its_old_port(board: Board) -> None:
     bmc = Bmc(board)
     with bmc:
