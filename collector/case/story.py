@@ -118,8 +118,10 @@ class Story:
         return known.format(host=self.host) if known else f"{self.host} is {self.diagnosis.diagnosis}"
 
     def _nmi_clause(self) -> str:
-        if self.nmi == "uncertain":
+        if self.nmi == "uncertain" and self.dump is None:
             return "nobody can say whether the NMI arrived"
+        if self.nmi == "uncertain":
+            return "the controller never acknowledged the NMI"
         sent = sum(attempt.outcome == "sent" for attempt in self.attempts)
         if not sent:
             return "no NMI was sent" if self.nmi == "none" else "the controller refused to send an NMI"
@@ -141,7 +143,7 @@ class Story:
     def next_steps(self) -> list[str]:
         """What the reader should do now, most urgent first; commands are between backticks."""
         steps = []
-        if self.nmi == "uncertain":
+        if self.nmi == "uncertain" and self.dump is None:
             steps.append("Send no other NMI: it can destroy the dump that the first one may have started.")
         if self.closed["hint"]:
             steps.append(self.closed["hint"])

@@ -147,6 +147,29 @@ def test_write_refuses_a_path_that_is_not_safe(case: CaseFolder, name: str) -> N
     assert set(case.path.parent.parent.rglob("*")) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot and need not sync a folder")
+def test_bytes_are_durable_before_they_get_their_name_and_the_name_before_it_is_told(
+    case: CaseFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts: list[tuple[str, int]] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_sync(fd: int) -> None:
+        fsync(fd)
+        acts.append(("sync", os.fstat(fd).st_ino))
+
+    def watched_replace(self: Path, target: Path) -> Path:
+        acts.append(("rename", self.stat().st_ino))
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", watched_sync)
+        patched.setattr(Path, "replace", watched_replace)
+        path = case.path / case.write("logs/dmesg", b"x").path
+    file, folder = path.stat().st_ino, path.parent.stat().st_ino
+    assert acts == [("sync", file), ("rename", file), ("sync", folder)]
+
+
 def test_a_full_disk_leaves_no_half_file(case: CaseFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

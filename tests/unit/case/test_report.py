@@ -121,6 +121,7 @@ SENT = (*HUNG, "claim", "trigger")
             (*HUNG, "claim", ("trigger", {"outcome": "not sent"})),
             "did not; the controller refused to send an NMI.",
         ),
+        ((*HUNG, "claim", "dump.found"), "the controller never acknowledged the NMI; a dump was found"),
         (SENT, "one NMI was sent; no dump was seen yet."),
         ((*SENT, "dump.none"), "one NMI was sent; no dump came of it."),
         ((*SENT, "dump.found"), "a dump was found and is not home yet."),
