@@ -1,8 +1,8 @@
 """The System Event Log: read it whole, read it bounded, and say what its records mean.
 
 Section numbers are of the IPMI 2.0 specification, revision 1.1. Records are read one by one and decoded
-here: pyghmi's own reader also reads every sensor record, which takes seconds, and follows a log that
-points back to itself for ever.
+here: pyghmi's own reader first reads every sensor's record, and follows a log that points back to itself
+for ever.
 """
 
 from __future__ import annotations

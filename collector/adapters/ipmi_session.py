@@ -202,7 +202,7 @@ def _login_error(target: Target, reason: str | None) -> AdapterError:
             hint="Give the account OPERATOR on the LAN channel, and check `privilege` of this endpoint.",
         )
     return PeerFailedError(
-        f"the BMC at {target.place} gave no session: {_printable(reason)}",
+        f"the BMC at {target.place} gave no session: {reason}",
         hint="If it is out of sessions, wait a minute. It must offer IPMI 2.0 with cipher suite 3 or 17.",
     )
 
@@ -212,7 +212,3 @@ def _unreachable(target: Target, when: str) -> UnreachableError:
         f"the BMC at {target.place} does not answer {when}".rstrip(),
         hint="Check the address, IPMI over LAN in the BMC's settings, and UDP 623 through the firewalls.",
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])
