@@ -17,7 +17,7 @@ HOSTILE_NAMES = (
     "dmesg.\u202etxt.exe",
     "..",
 )
-"""What a hostile server may call the files in a dump's folder."""
+"""What a hostile server may call the files in a dump's folder. Those that are one name can be read."""
 
 
 class Reaction(StrEnum):
@@ -79,5 +79,8 @@ class Crash:
             tree.put(f"{folder}/vmcore-incomplete", dump[: len(dump) // 2], now, 0o600)
         if script.hostile_names:
             for hostile in HOSTILE_NAMES:
-                tree.put_false_name(folder, Entry(hostile, False, 4096, now, 0o600))
+                if hostile == ".." or "/" in hostile:
+                    tree.put_false_name(folder, Entry(hostile, False, 4096, now, 0o600))
+                else:
+                    tree.put(f"{folder}/{hostile}", b"no dump\n", now, 0o600)
             tree.put_false_name("/var/crash", Entry("../../etc", True, 4096, now, 0o755))
