@@ -33,7 +33,6 @@ from collector.adapters.limits import Deadline
 from collector.errors import DeadlineError, LoginRefusedError, PeerFailedError, UnreachableError
 from collector.model.host import Credential, Endpoint
 
-
 WATCHDOG_STOPPED = WatchdogState(running=False, action="none", initial_s=None, present_s=None)
 
 
@@ -89,7 +88,9 @@ class FakeMachine:
     commands: dict[str, bytes] = field(default_factory=dict)
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     _booted: float = field(default_factory=lambda: time.monotonic() - 86_400.0)
+    _made: float = field(default_factory=time.monotonic)
     _crashed: float | None = None
+    _written: dict[str, float] = field(default_factory=dict)
     _cuts: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -118,21 +119,22 @@ class FakeMachine:
     def _maybe_dump(self) -> None:
         if self.life is not Life.RUNNING or self._crashed is None or self.script.dump is None:
             return
-        if time.monotonic() >= self._booted + self.script.dump_appears_after:
+        appears = self._booted + self.script.dump_appears_after
+        if time.monotonic() >= appears:
             stamp = time.strftime("%Y-%m-%d-%H:%M:%S", time.gmtime(self._wall(self._crashed)))
             folder = f"/var/crash/127.0.0.1-{stamp}"
-            self.files.setdefault(f"{folder}/{self.script.dump_name}", self.script.dump)
-            self.files.setdefault(f"{folder}/vmcore-dmesg.txt", b"Kernel panic - not syncing: NMI\n")
+            self.files[f"{folder}/{self.script.dump_name}"] = self.script.dump
+            self.files[f"{folder}/vmcore-dmesg.txt"] = b"Kernel panic - not syncing: NMI\n"
+            self._written |= {path: appears for path in self.files if path.startswith(folder)}
+            self._crashed = None
 
     def uptime(self) -> float:
         """Seconds since the last boot."""
         return time.monotonic() - self._booted
 
     def modified(self, path: str) -> float:
-        """Modification time: dumps were written when the capture kernel ended, all else long ago."""
-        if path.startswith("/var/crash/") and self._crashed is not None:
-            return self._wall(self._booted + self.script.dump_appears_after)
-        return self._wall(self._booted) - 3600.0
+        """Modification time: dumps were written when they appeared, all else an hour before."""
+        return self._wall(self._written.get(path, self._made - 3600.0))
 
     @staticmethod
     def _wall(monotonic: float) -> float:
@@ -234,7 +236,8 @@ class FakeChannel(_Fake):
         """Answer from the machine's table of commands; anything else is not found."""
         self._require_life()
         if command in self.machine.commands:
-            return CommandResult(0, self.machine.commands[command][:limit], b"")
+            output = self.machine.commands[command]
+            return CommandResult(0, output[:limit], b"", truncated=len(output) > limit)
         if "boot_id" in command:
             return CommandResult(0, self._facts(), b"")
         return CommandResult(127, b"", b"not found\n")

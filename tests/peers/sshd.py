@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +28,46 @@ class Sshd:
     log: Path
 
 
-def make_key(path: Path) -> Path:
-    """Make an ed25519 key pair without a passphrase; return the private key's path."""
+def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", *options: str) -> Path:
+    """Make a key pair with ssh-keygen; return the private key's path."""
     keygen = tool("ssh-keygen", package="openssh-client")
-    subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    subprocess.run([keygen, "-q", "-t", kind, "-N", passphrase, *options, "-f", path], check=True)
     return path
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that `pid` has started, and theirs: one per connection, one per SFTP session."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [grandchild for child in children for grandchild in descendants(child)]
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop `pid` and everything below it for the length of the block, as a hung host stops sshd."""
+    pids = [pid, *descendants(pid)]
+    for process in pids:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def agent(*keys: Path) -> Iterator[Path]:
+    """Run an SSH agent that holds `keys`; yield its socket, for SSH_AUTH_SOCK."""
+    binary, add = tool("ssh-agent", package="openssh-client"), tool("ssh-add", package="openssh-client")
+    with tempfile.TemporaryDirectory(prefix="agent-") as short:  # a socket's path has at most 107 bytes
+        sock = Path(short, "socket")
+        with running([binary, "-D", "-a", sock], Path(short, "log")):
+            while not sock.exists():
+                time.sleep(0.02)
+            for key in keys:
+                environment = {**os.environ, "SSH_AUTH_SOCK": str(sock)}
+                subprocess.run([add, "-q", key], env=environment, check=True, timeout=10)
+            yield sock
 
 
 @contextlib.contextmanager

@@ -1,0 +1,93 @@
+"""The channels that the contract suite runs over, each with a real host behind it.
+
+A new channel adds one entry to `RIGS`: a context manager that takes an empty folder and yields the channel,
+logged in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.adapters.base import HostChannel
+from collector.adapters.fake import MACHINES, FakeChannel, FakeEndpoint, FakeMachine, Life
+from collector.adapters.limits import Deadline
+from collector.adapters.ssh import SshChannel, SshEndpoint
+from collector.model.host import Credential, SecretRef
+from tests.peers.sshd import Sshd, sshd
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A logged-in channel, and how to put things on the host behind it.
+
+    `put` writes a file below `folder` and returns its remote path; `say` returns a command that prints
+    these bytes.
+    """
+
+    channel: HostChannel
+    folder: str
+    put: Callable[[str, bytes], str]
+    say: Callable[[bytes], str]
+
+
+def credential_for(server: Sshd) -> Credential:
+    """The credential that the test's sshd takes."""
+    return Credential(
+        "oncall", username=server.user, private_key=SecretRef("file", str(server.private_key), Path())
+    )
+
+
+def endpoint_for(server: Sshd) -> SshEndpoint:
+    """The endpoint of the test's sshd, with its host key known."""
+    return SshEndpoint(address="127.0.0.1", port=server.port, known_hosts=server.known_hosts)
+
+
+@contextlib.contextmanager
+def ssh(folder: Path) -> Iterator[Rig]:
+    """OpenSSH's sshd on loopback."""
+    shared = folder / "shared"
+    shared.mkdir()
+
+    def put(name: str, data: bytes) -> str:
+        path = shared / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return str(path)
+
+    def say(data: bytes) -> str:
+        return f"cat {shlex.quote(put('said', data))}"
+
+    with sshd(folder / "sshd") as server:
+        channel = SshChannel(endpoint_for(server), credential_for(server), Deadline.after(30))
+        with channel:
+            yield Rig(channel, str(shared), put, say)
+
+
+@contextlib.contextmanager
+def fake(folder: Path) -> Iterator[Rig]:
+    """The scripted machine."""
+    machine = FakeMachine(str(folder), life=Life.RUNNING)
+    MACHINES[machine.name] = machine
+
+    def put(name: str, data: bytes) -> str:
+        machine.files[f"/srv/{name}"] = data
+        return f"/srv/{name}"
+
+    def say(data: bytes) -> str:
+        machine.commands["say"] = data
+        return "say"
+
+    endpoint = FakeEndpoint(machine=machine.name)
+    try:
+        with FakeChannel(endpoint, None, Deadline.after(30)) as channel:
+            yield Rig(channel, "/srv", put, say)
+    finally:
+        del MACHINES[machine.name]
+
+
+RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {"ssh": ssh, "fake": fake}
