@@ -103,19 +103,14 @@ class _Sign(StrEnum):
 
     @classmethod
     def of(cls, seen: Observation) -> _Sign:
-        kernel_speaks = seen.protocol in _SPOKEN_BY_WINDOWS_KERNEL
+        by_kernel = seen.reach is Reach.CONNECTED or (seen.reach is Reach.SPOKE and "kernel" in seen.evidence)
         if seen.reach is Reach.PROVED:
             return cls.PROVED
-        if seen.reach is Reach.REFUSED or (kernel_speaks and "failure" in seen.evidence):
+        if seen.reach is Reach.REFUSED or (by_kernel and "failure" in seen.evidence):
             return cls.ABSENT
         if seen.reach < Reach.CONNECTED:
             return cls.LOST
-        spoken_by_user_mode = seen.reach is Reach.SPOKE and not kernel_speaks
-        return cls.HALF_ALIVE if spoken_by_user_mode or "ended" in seen.evidence else cls.STUCK
-
-
-# On Windows the first words of these come from drivers, http.sys and srv2.sys, not from user mode.
-_SPOKEN_BY_WINDOWS_KERNEL = frozenset({"winrm", "smb"})
+        return cls.STUCK if by_kernel and "ended" not in seen.evidence else cls.HALF_ALIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +272,8 @@ def _told(seen: Observation) -> str:
         deed = f"answers with a failure ({seen.evidence['failure']})"
     elif seen.reach is Reach.SPOKE and "ended" in seen.evidence:
         deed = "breaks off in the middle of its answer"
+    elif seen.reach is Reach.SPOKE and "kernel" in seen.evidence:
+        deed = "answers only what its kernel can"
     elif seen.reach is Reach.CONNECTED and "ended" in seen.evidence:
         deed = "closes the connection without a word"
     elif seen.reach is Reach.CONNECTED:

@@ -54,9 +54,10 @@ class Target:
 class Observation:
     """The answer to one `Target`: how far it got, how long that took, and what was seen.
 
-    The values of `evidence` are short and printable, whatever the peer sent. Two keys have a fixed
+    The values of `evidence` are short and printable, whatever the peer sent. Three keys have a fixed
     meaning: `ended` is present when the peer closed the connection before it had given its answer,
-    and `failure` when it gave one, and the answer is that it failed.
+    `failure` when it gave one, and the answer is that it failed, and `kernel` when all that was said
+    may have been said by the host's kernel.
     """
 
     protocol: str
@@ -72,7 +73,12 @@ class Observation:
         return self.reach >= Reach.SPOKE
 
 
-def printable(data: bytes, limit: int = 80) -> str:
+def untried(target: Target, problem: str) -> Observation:
+    """Make the observation of a target that this machine could not ask."""
+    return Observation(target.protocol, target.address, target.port, Reach.UNTRIED, 0.0, {"problem": problem})
+
+
+def printable(data: bytes | bytearray, limit: int = 80) -> str:
     """Show at most `limit` bytes a peer sent; what is not plain ASCII is escaped: it may drive a terminal."""
     shown = data[:limit].decode("latin-1").encode("unicode_escape").decode("ascii")
     return shown + "..." if len(data) > limit else shown

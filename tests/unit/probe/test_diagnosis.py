@@ -71,7 +71,7 @@ def test_a_banner_without_a_key_exchange_is_not_a_plain_hang() -> None:
 
 
 def test_http_sys_saying_that_winrm_does_not_run_is_not_hung() -> None:
-    found = diagnose([PING, seen(WINRM, Reach.SPOKE, failure="HTTP 503")], ON)
+    found = diagnose([PING, seen(WINRM, Reach.SPOKE, kernel="http.sys", failure="HTTP 503")], ON)
     assert found.diagnosis is Diagnosis.UNKNOWN
     assert "HTTP 503" in found.reason
 
@@ -139,8 +139,14 @@ def test_the_reason_of_the_classic_hang_is_one_clear_sentence() -> None:
 
 
 def test_the_kernel_half_of_smb_does_not_hide_a_hang() -> None:
-    negotiated = seen(SMB, Reach.SPOKE, dialect="3.1.1")
+    negotiated = seen(SMB, Reach.SPOKE, dialect="3.1.1", kernel="srv2.sys")
+    assert diagnosis(PING, negotiated) is Diagnosis.HUNG_SOFTWARE
     assert diagnosis(PING, negotiated, seen(RDP, Reach.CONNECTED)) is Diagnosis.HUNG_SOFTWARE
+
+
+def test_a_refusal_from_the_kernel_half_of_smb_is_no_hang() -> None:
+    refused = seen(SMB, Reach.SPOKE, kernel="srv2.sys", failure="SESSION_SETUP status 0xc00000bb")
+    assert diagnosis(PING, refused) is Diagnosis.UNKNOWN
 
 
 def test_our_own_unaccepted_connections_do_not_hide_a_hang() -> None:
@@ -188,7 +194,7 @@ observations = st.builds(
     reach=st.sampled_from(Reach),
     seconds=st.floats(0, 60),
     evidence=st.dictionaries(
-        st.sampled_from(["ended", "failure", "banner"]), st.text(max_size=20), max_size=3
+        st.sampled_from(["ended", "failure", "kernel", "banner"]), st.text(max_size=20), max_size=3
     ),
 )
 views = st.builds(

@@ -1,0 +1,41 @@
+"""What to ask of a host: ping, its services, and its BMCs."""
+
+from __future__ import annotations
+
+from collector.model.host import Endpoint, Host, Platform
+from collector.probe.observation import Target
+from collector.probe.protocols import PROTOCOLS
+
+# What a platform serves when nobody has configured anything.
+_SERVICES = {
+    Platform.LINUX: ("ssh",),
+    Platform.WINDOWS: ("rdp", "winrm", "smb"),
+    Platform.ESXI: ("https", "ssh"),
+}
+
+
+def targets_for(host: Host) -> list[Target]:
+    """List what to ask, ping first; each service once, where the host's channel says, if it has one.
+
+    A channel through a jump host is left out, and so is the platform's default for it: from here that
+    service cannot be reached, so its silence would say nothing about the host.
+    """
+    targets = [Target("icmp", host.address, None)]
+    services = {protocol: _target(protocol, host) for protocol in _SERVICES[host.platform]}
+    for channel in host.channels:
+        if channel.type not in PROTOCOLS:
+            continue
+        if getattr(channel, "proxy_jump", None):
+            services.pop(channel.type, None)
+        else:
+            services[channel.type] = _target(channel.type, host, channel)
+    targets += services.values()
+    targets += [_target("rmcp", host, bmc) for bmc in host.controllers if bmc.type == "ipmi"]
+    return list(dict.fromkeys(targets))
+
+
+def _target(protocol: str, host: Host, endpoint: Endpoint | None = None) -> Target:
+    """Ask at the endpoint's address and port; what it does not say is the host's and the protocol's."""
+    address = (endpoint.address if endpoint else "") or host.address
+    port = getattr(endpoint, "port", None) or PROTOCOLS[protocol].port
+    return Target(protocol, address, port)
