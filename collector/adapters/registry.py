@@ -67,7 +67,13 @@ class Connections:
             LoginRefusedError: refused now, or earlier in this run (then without asking the peer again).
             AdapterError: the peer could not be reached or asked; `host` is filled in.
         """
-        adapter_type = self._type_of(endpoint)
+        adapter_type = _adapter(endpoint, capability)
+        if adapter_type is None:
+            raise InventoryError(
+                f"no installed adapter for {endpoint.type!r} has the capability {capability.__name__}",
+                hint=f"Installed: {', '.join(sorted({*controllers(), *channels()}))}.",
+                host=host.name,
+            )
         credential = self._credentials.get(endpoint.credential) if endpoint.credential else None
         with _naming(host), self._slot(endpoint, deadline):
             self._brake.check(endpoint.identity, endpoint.credential)
@@ -78,26 +84,12 @@ class Connections:
                 raise
             with contextlib.ExitStack() as stack:
                 stack.push(adapter.__exit__)
-                if not isinstance(adapter, capability):
-                    raise AdapterError(
-                        f"{endpoint.identity} has no capability {capability.__name__}",
-                        hint="Use another endpoint for this; `able` lists those that have it.",
-                    )
+                assert isinstance(adapter, capability)
                 yield adapter
 
     def able(self, endpoints: tuple[Endpoint, ...], capability: type[object]) -> list[Endpoint]:
         """Those of `endpoints` whose adapter has `capability`, in the user's order of preference."""
-        return [e for e in endpoints if issubclass(self._type_of(e), capability)]
-
-    def _type_of(self, endpoint: Endpoint) -> type[Adapter]:
-        known = {**controllers(), **channels()}
-        for adapter in known.values():
-            if adapter.settings is type(endpoint):
-                return adapter
-        raise InventoryError(
-            f"no adapter is installed for an endpoint of type {endpoint.type!r}",
-            hint=f"Installed: {', '.join(known)}.",
-        )
+        return [endpoint for endpoint in endpoints if _adapter(endpoint, capability)]
 
     @contextlib.contextmanager
     def _slot(self, endpoint: Endpoint, deadline: Deadline) -> Iterator[None]:
@@ -114,6 +106,14 @@ class Connections:
             yield
         finally:
             slot.release()
+
+
+def _adapter(endpoint: Endpoint, capability: type[object]) -> type[Adapter] | None:
+    """The adapter that is configured with this endpoint's model and has `capability`."""
+    for adapter in (*controllers().values(), *channels().values()):
+        if adapter.settings is type(endpoint) and issubclass(adapter, capability):
+            return adapter
+    return None
 
 
 @contextlib.contextmanager

@@ -46,6 +46,7 @@ def collect(
     even_if_responsive: ResponsiveOption = False,
     accept: AcceptOption = None,
     send_again: SendAgainOption = "",
+    playbook: Annotated[str | None, typer.Option("--playbook", help="Follow this one.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why this playbook was chosen.")] = False,
     output: FormatOption = "table",
     config: ConfigOption = None,
@@ -58,28 +59,36 @@ def collect(
     from collector.inventory.select import select
     from collector.playbook.loader import load_all
     from collector.playbook.select import explain as explain_selection
+    from collector.playbook.select import named
     from collector.playbook.select import select as select_playbook
-    from collector.run.collect import Options
+    from collector.run.collect import Options, held
 
     checked_format(output)
     known = settings(config)
     (machine,) = select(known, [host])
-    chosen = select_playbook(machine, load_all(known.playbooks))
-    if explain:
-        print(explain_selection(chosen), file=sys.stderr)
-    case = CaseFolder.create(known.cases, machine.name, datetime.now(UTC))
-    case.journal.append(
-        "case.opened",
-        host=machine.name,
-        address=machine.address,
-        platform=machine.platform,
-        playbook=chosen.playbook.name,
-        operator=_operator(),
-        version=__version__,
-        dry_run=dry_run,
-    )
+    files = load_all(known.playbooks)
+    if playbook:
+        followed = named(files, playbook)
+    else:
+        chosen = select_playbook(machine, files)
+        followed = chosen.playbook
+        if explain:
+            print(explain_selection(chosen), file=sys.stderr)
     options = Options(dry_run, even_if_responsive, frozenset(accept or ()), send_again)
-    _run(_incident(known, machine, chosen.playbook, case), options, confirmation(confirm, no_input), output)
+    with held(known.cases, machine):
+        case = CaseFolder.create(known.cases, machine.name, datetime.now(UTC))
+        case.journal.append(
+            "case.opened",
+            host=machine.name,
+            address=machine.address,
+            platform=machine.platform,
+            playbook=followed.name,
+            operator=_operator(),
+            version=__version__,
+            dry_run=dry_run,
+        )
+        incident = _incident(known, machine, followed, case)
+        _run(incident, options, confirmation(confirm, no_input), output)
 
 
 def resume(
@@ -98,7 +107,7 @@ def resume(
     from collector.inventory.select import select
     from collector.playbook.loader import load_all
     from collector.playbook.select import named
-    from collector.run.collect import Options
+    from collector.run.collect import Options, held
 
     checked_format(output)
     known = settings(config)
@@ -111,10 +120,12 @@ def resume(
         )
     (machine,) = select(known, [folder.host])
     playbook = named(load_all(known.playbooks), str(opened.data["playbook"]))
-    folder.journal.append("resumed", by=_operator())
     dry_run = bool(opened.data.get("dry_run"))
     options = Options(dry_run, even_if_responsive, frozenset(accept or ()), send_again)
-    _run(_incident(known, machine, playbook, folder), options, confirmation(confirm, no_input), output)
+    with held(folder.path.parent, machine):
+        folder.journal.append("resumed", by=_operator())
+        incident = _incident(known, machine, playbook, folder)
+        _run(incident, options, confirmation(confirm, no_input), output)
 
 
 def _incident(known: Settings, host: Host, playbook: Playbook, case: CaseFolder) -> Incident:

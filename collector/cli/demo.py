@@ -16,6 +16,7 @@ def demo(
     """Watch a server hang and the dump come home: real protocols on loopback, nothing else is touched."""
     import tempfile
 
+    from collector.case.folder import find
     from collector.cli.app import run
     from collector.lab.demo import lab
 
@@ -23,7 +24,10 @@ def demo(
 
     def command(*arguments: str) -> int:
         print(f"\n$ hang-collector {' '.join(arguments)}", flush=True)
-        return run(arguments)
+        code = run(arguments)
+        if code not in (0, None):
+            print(f"(exit code {code})")
+        return code
 
     with lab(place) as running:
         config = ("--config", str(running.settings))
@@ -34,8 +38,8 @@ def demo(
         print("\nNow its user mode hangs. Ping and the TCP handshake still work:")
         code = command("collect", "db01", "--confirm", "db01", *config)
         nmis = running.host.nmis
-    case = max((place / "cases").glob("*-db01"))
     print(f"\nNMIs that arrived at the server: {nmis}")
-    command("case", "verify", str(case))
-    print(f"\nThe report: {case / 'report.html'}")
+    for case in find(place / "cases"):
+        command("case", "verify", str(case))
+        print(f"\nThe report: {case / 'report.html'}")
     raise typer.Exit(code)

@@ -16,7 +16,7 @@ from collector.run.history import CaseSummary
 
 def report(case: CaseFolder) -> None:
     """The Markdown report, made anew from the journal."""
-    print(markdown(case))
+    print(markdown(case.name, case.journal.entries()))
 
 
 def verification(found: Verification) -> None:

@@ -15,9 +15,10 @@ def examinations(seen: Sequence[Examination]) -> None:
     """One table a host, then one line that counts."""
     console = out()
     for one in seen:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("asked", "at", "reached", "seconds", "seen"):
-            table.add_column(column, overflow="fold", justify="right" if column == "seconds" else "left")
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        for column in ("asked", "at", "reached", "seconds"):
+            table.add_column(column, no_wrap=True, justify="right" if column == "seconds" else "left")
+        table.add_column("seen", no_wrap=True, overflow="ellipsis", ratio=1)
         for o in one.observations:
             place = o.address if o.port is None else f"{o.address}:{o.port}"
             said = ", ".join(f"{key} {text}" for key, text in o.evidence.items())

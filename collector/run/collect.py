@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from collector.adapters.base import NmiOutcome
 from collector.case import claims, manifest, report
@@ -25,6 +26,7 @@ from collector.errors import (
     UncertainError,
     WaitDeadlineError,
 )
+from collector.model.host import Host
 from collector.model.result import HostResult, Outcome
 from collector.probe.diagnosis import Diagnosis, Finding
 from collector.run import history
@@ -57,21 +59,29 @@ class Options:
 def collect(incident: Incident, options: Options, confirm: Confirm) -> HostResult:
     """Run or resume every stage; close, report and seal the case however it ends.
 
+    The caller holds the host (`held`), from before the case is opened until this returns.
+
     Raises:
-        CaseLockedError: another run holds the host or one of its controllers.
         KeyboardInterrupt: passed on after it was written down; the case stays open for `resume`.
     """
-    case = incident.case
-    with hold(case.path.parent, identities(incident.host)):
-        try:
-            detail = _stages(incident, options, confirm)
-        except CollectorError as error:
-            return _close(incident, Outcome.of(error), error.message, error.hint, error.code)
-        except KeyboardInterrupt:
-            case.journal.append("interrupted", signal="SIGINT")
-            report.write_report(case)
-            raise
-        return _close(incident, Outcome.SUCCESS, detail)
+    try:
+        detail = _stages(incident, options, confirm)
+    except CollectorError as error:
+        return _close(incident, Outcome.of(error), error.message, error.hint, error.code)
+    except KeyboardInterrupt:
+        incident.case.journal.append("interrupted", signal="SIGINT")
+        report.write_report(incident.case)
+        raise
+    return _close(incident, Outcome.SUCCESS, detail)
+
+
+def held(cases: Path, host: Host) -> AbstractContextManager[None]:
+    """Keep every other run away from the host and from each controller behind it.
+
+    Raises:
+        CaseLockedError: on entry, when another run is there already.
+    """
+    return hold(cases, identities(host))
 
 
 def _stages(incident: Incident, options: Options, confirm: Confirm) -> str:

@@ -52,7 +52,7 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
     deadline = Deadline.after(incident.playbook.steps.retrieve.deadline)
     failures: list[str] = []
     wanted = [*dumps, *unfinished]
-    free_space_check(incident.case, sum(dump.size for dump in wanted))
+    free_space_check(incident.case, sum(d.size for d in wanted if _home(incident, d.path, d.size) is None))
     with incident.connections.open(incident.host, endpoints[0], HostChannel, deadline) as channel:
         beside = _beside(incident, channel, wanted, deadline)
         for log in incident.playbook.steps.retrieve.logs:
@@ -61,11 +61,10 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
         failures += _Copy(incident, endpoints[0], file, "log", deadline).run()
     home = []
     for dump in wanted:
-        copy = _Copy(incident, endpoints[0], dump, "dump", deadline)
-        failed = copy.run()
-        failures += failed
-        if not failed:
-            home.append(copy.place)
+        failures += _Copy(incident, endpoints[0], dump, "dump", deadline).run()
+        path = _home(incident, dump.path, dump.size)
+        if path is not None:
+            home.append(path)
     return Retrieved(tuple(home), tuple(failures))
 
 
@@ -85,9 +84,8 @@ def _beside(
 
 def _log(incident: Incident, channel: HostChannel, log: LogSource, deadline: Deadline) -> list[str]:
     """Keep one log; a log that does not exist there is MISSING, not a failure of ours."""
-    place = f"logs/{log.name}"
     source = log.command or log.file or ""
-    if _is_home(incident, f"data/{place}"):
+    if _home(incident, source) is not None:
         return []
     incident.progress.status(f"collecting {log.name}")
     try:
@@ -101,7 +99,7 @@ def _log(incident: Incident, channel: HostChannel, log: LogSource, deadline: Dea
     if not data.output:
         incident.miss(log.name, source, Outcome.MISSING if data.failed else Outcome.EMPTY, data.note)
         return []
-    incident.keep(place, data.output, source=source, kind="log")
+    incident.keep(f"logs/{log.name}", data.output, source=source, kind="log")
     if data.note:
         incident.miss(f"{log.name} (whole)", source, Outcome.FAILED, data.note)
     return []
@@ -153,11 +151,11 @@ class _Copy:
         self._kind = kind
         self._deadline = deadline
         self._last_byte = time.monotonic()
-        self.place = _place(remote, kind)
+        self._place = _place(remote, kind)
 
     def run(self) -> list[str]:
         """Copy until the file is home or nothing more comes; return what failed, in words."""
-        if _is_home(self._incident, self.place):
+        if _home(self._incident, self._remote.path, self._remote.size) is not None:
             return []
         retrying = Retrying(
             retry=retry_if_exception_type((UnreachableError, DeadlineError)),
@@ -177,9 +175,7 @@ class _Copy:
     def _once(self) -> None:
         remote, journal = self._remote, self._incident.case.journal
         source = f"{remote.path} {remote.size} {remote.modified:.0f}"
-        with PartFile.open(
-            self._incident.case, self.place.removeprefix("data/"), source, size=remote.size
-        ) as part:
+        with PartFile.open(self._incident.case, self._place, source, size=remote.size) as part:
             journal.append("copy.started", path=remote.path, bytes=remote.size, offset=part.offset)
             self._read_into(part)
             artifact = part.finish()
@@ -214,19 +210,21 @@ class _Copy:
         self._incident.progress.note(f"{self._remote.path}: {error}; going on from the last verified byte")
 
     def _failed(self, outcome: Outcome, detail: str) -> list[str]:
-        self._incident.miss(self.place, self._remote.path, outcome, detail)
+        self._incident.miss(self._place, self._remote.path, outcome, detail)
         return [f"{self._remote.path}: {detail}"]
 
 
 def _place(remote: RemoteFile, kind: str) -> str:
-    """Where a remote file lies in the case: in the folder of its kind, under its own folder's name."""
+    """Where a remote file lies below `data/`: in the folder of its kind, under its own folder's name."""
     path = PurePosixPath(remote.path)
     folder = "dump" if kind == "dump" else "logs"
-    return f"data/{folder}/{safe_name(path.parent.name or 'root')}/{safe_name(path.name)}"
+    return f"{folder}/{safe_name(path.parent.name or 'root')}/{safe_name(path.name)}"
 
 
-def _is_home(incident: Incident, path: str) -> bool:
-    entries = incident.case.journal.entries()
-    return (incident.case.path / path).is_file() and any(
-        entry.event == "artifact" and entry.data.get("path") == path for entry in entries
-    )
+def _home(incident: Incident, source: str, size: int | None = None) -> str | None:
+    """Where in the case something from `source` lies already, of `size` bytes if that is known."""
+    for entry in reversed(incident.case.journal.all("artifact")):
+        if entry.data.get("source") == source and size in (None, entry.data.get("bytes")):
+            path = str(entry.data["path"])
+            return path if (incident.case.path / path).is_file() else None
+    return None

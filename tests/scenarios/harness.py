@@ -88,7 +88,14 @@ class Scene:
         if case is None:
             case = CaseFolder.create(self.folder / "cases", self.name, datetime.now(UTC))
             case.journal.append(
-                "case.opened", host=self.name, playbook="fast", platform="linux", dry_run=False
+                "case.opened",
+                host=self.name,
+                address=self.host.address,
+                platform="linux",
+                playbook="fast",
+                operator="tests",
+                version="0",
+                dry_run=False,
             )
         self.case = case
         return Incident(self.host, self.playbook, case, Connections({}), Silent(), self.observe)

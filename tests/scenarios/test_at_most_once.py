@@ -171,7 +171,7 @@ def test_a_refused_login_is_tried_once_and_leaves_no_claim(scene: Scene) -> None
     ("change", "check"),
     [
         (
-            {"watchdog": WatchdogState(running=True, action="hard reset", initial_s=60, present_s=20)},
+            {"watchdog": WatchdogState(running=True, action="hard reset", initial_s=60, present_s=1)},
             "watchdog",
         ),
         ({"controller_reachable": False}, "controller"),
@@ -186,7 +186,7 @@ def test_a_critical_check_stops_before_the_claim(scene: Scene, change: dict[str,
 
 
 def test_a_critical_check_can_be_accepted_by_name(scene: Scene) -> None:
-    script(scene, watchdog=WatchdogState(running=True, action="hard reset", initial_s=60, present_s=20))
+    script(scene, watchdog=WatchdogState(running=True, action="hard reset", initial_s=60, present_s=1))
     assert scene.collect(accepted=frozenset({"watchdog"})).code == ""
     assert len(scene.machine.nmis) == 1
 

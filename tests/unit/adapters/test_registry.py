@@ -6,6 +6,7 @@ import pytest
 
 from collector.adapters.base import NmiInjector, Power, Shell
 from collector.adapters.fake import MACHINES, FakeEndpoint, FakeMachine, Script
+from collector.adapters.ipmi import IpmiEndpoint
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import SESSIONS_PER_ENDPOINT, Connections, channels, controllers
 from collector.errors import AdapterError, LoginRefusedError
@@ -57,7 +58,8 @@ def test_no_more_sessions_to_one_endpoint_than_its_limit(host: Host) -> None:
         pass
 
 
-def test_able_lists_what_can_do_it_in_the_users_order(host: Host) -> None:
+def test_able_lists_what_can_do_it_in_the_users_order() -> None:
     connections = Connections({})
-    assert connections.able(host.controllers, NmiInjector) == list(host.controllers)
-    assert connections.able(host.controllers, Shell) == []
+    one, other = IpmiEndpoint(address="192.0.2.110"), IpmiEndpoint(address="192.0.2.111")
+    assert connections.able((other, one), NmiInjector) == [other, one]
+    assert connections.able((other, one), Shell) == []

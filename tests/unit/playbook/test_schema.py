@@ -26,7 +26,7 @@ WHOLE: dict[str, Any] = {
             "dumps": ["/var/crash/*/vmcore"],
             "logs": [{"name": "dmesg.txt", "command": "dmesg"}, {"name": "cmdline", "file": "/proc/cmdline"}],
         },
-        "validate": {"deadline": "10m"},
+        "validate": {},
     },
 }
 
@@ -46,7 +46,6 @@ def test_a_whole_playbook_is_read_in_seconds() -> None:
     assert (steps.wait.deadline, steps.wait.every, steps.wait.grace) == (3600, 5, 180)
     assert (steps.retrieve.deadline, steps.retrieve.stall) == (6 * 3600, 60)
     assert [log.deadline for log in steps.retrieve.logs] == [30, 30]
-    assert steps.validation.deadline == 600
 
 
 def test_a_playbook_survives_the_way_through_json() -> None:
@@ -85,7 +84,6 @@ def test_a_duration_is_written_as_it_is_read(milliseconds: int) -> None:
         ("steps", "retrieve", "deadline"),
         ("steps", "retrieve", "stall"),
         ("steps", "retrieve", "logs", 0, "deadline"),
-        ("steps", "validate", "deadline"),
     ],
 )
 def test_no_stage_goes_without_a_deadline(path: tuple[str | int, ...]) -> None:

@@ -1,0 +1,193 @@
+"""A failure at every stage: each ends in a clear message, a code of its own, and a truthful journal."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.fake import Life, Script
+from collector.case import partfile
+from collector.case.folder import CaseFolder
+from collector.case.manifest import verify
+from collector.errors import CaseLockedError
+from collector.run.collect import held
+from tests.scenarios.harness import Scene, a_dump
+
+
+def scene(folder: Path, **changes: object) -> Scene:
+    return Scene(folder, script=replace(Script(dump=a_dump()), **changes))  # type: ignore[arg-type]
+
+
+def test_the_whole_way_ends_with_a_case_that_everybody_can_verify(tmp_path: Path) -> None:
+    one = scene(tmp_path)
+    result = one.collect()
+    assert (result.outcome, result.code) == ("success", "")
+    assert [step.step for step in result.steps] == [
+        "probe", "preflight", "evidence", "trigger", "wait", "retrieve", "validate",
+    ]  # fmt: skip
+    case = result.case
+    assert case is not None
+    (dump,) = case.glob("data/dump/*/vmcore")
+    assert dump.read_bytes() == one.script.dump
+    assert list(case.glob("data/logs/*/vmcore-dmesg.txt"))
+    assert (case / "data/evidence/before-screen.png").read_bytes().startswith(b"\x89PNG")
+    assert (case / "data/logs/after-event-log.json").is_file()
+    assert verify(case).ok
+    subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=case, check=True)
+    assert case.stat().st_mode & 0o777 == 0o700
+    assert "db01" in (case / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"panics": False}, "wait-deadline", "nothing changed after the NMI"),
+        ({"dump": None}, "no-dump", "without leaving a dump"),
+        ({"dump_name": "vmcore-incomplete"}, "no-dump", "was not finished"),
+        ({"comes_back": False}, "wait-deadline", "did not come back"),
+        ({"dump": b"KDUMP   " + bytes(5000)}, "partial", "vmcore"),
+        ({"dump_appears_after": 0.1}, "", "whole"),
+    ],
+)
+def test_what_comes_of_the_nmi_is_told_apart(
+    tmp_path: Path, changes: dict[str, object], code: str, words: str
+) -> None:
+    one = scene(tmp_path, **changes)
+    result = one.collect()
+    assert result.code == code
+    assert words in result.detail
+    assert bool(result.hint) == bool(code)
+    assert len(one.machine.nmis) == 1
+    assert result.case is not None
+    assert verify(result.case).ok
+
+
+def test_a_dump_that_was_not_finished_is_evidence_and_comes_home(tmp_path: Path) -> None:
+    result = scene(tmp_path, dump_name="vmcore-incomplete").collect()
+    assert result.case is not None
+    assert list(result.case.glob("data/dump/*/vmcore-incomplete"))
+
+
+def test_a_host_that_ignored_the_nmi_is_recognized_by_its_uptime(tmp_path: Path) -> None:
+    one = scene(tmp_path, panics=False)
+    incident = one.incident()
+    from collector.run.collect import Options, collect
+
+    observe = one.observe
+
+    def wakes_up_after_the_nmi(targets: object, seconds: float) -> object:
+        if one.machine.nmis:
+            one.machine.life = Life.RUNNING
+        return observe(targets, seconds)  # type: ignore[arg-type]
+
+    result = collect(replace(incident, observe=wakes_up_after_the_nmi), Options(), lambda _: "test")  # type: ignore[arg-type]
+    assert result.code == "no-dump"
+    assert "has not rebooted" in result.detail
+
+
+def test_a_copy_that_is_cut_goes_on_where_it_was(tmp_path: Path) -> None:
+    one = scene(tmp_path, cut_reads_after=65536)
+    result = one.collect()
+    assert result.code == ""
+    assert result.case is not None
+    (dump,) = result.case.glob("data/dump/*/vmcore")
+    assert one.script.dump is not None
+    assert hashlib.sha256(dump.read_bytes()).digest() == hashlib.sha256(one.script.dump).digest()
+    assert len([e for e in one.events("copy.started") if str(e["path"]).endswith("/vmcore")]) == 2
+
+
+def test_a_full_disk_keeps_what_is_home_and_resume_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = scene(tmp_path)
+    real = partfile.write_all
+
+    def full(fd: int, data: bytes | memoryview) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(partfile, "write_all", full)
+    result = one.collect()
+    assert result.code == "storage"
+    assert result.hint
+    monkeypatch.setattr(partfile, "write_all", real)
+    assert result.case is not None
+    assert one.collect(case=CaseFolder.open(result.case)).code == ""
+    assert len(one.machine.nmis) == 1
+    assert verify(result.case).ok
+
+
+def test_too_little_space_is_noticed_before_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scene(tmp_path)
+    usage = partfile.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(partfile.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    result = one.collect()
+    assert result.code == "storage"
+    assert "free" in result.detail
+
+
+def test_two_runs_at_once_on_one_host_are_kept_apart(tmp_path: Path) -> None:
+    one, alias = scene(tmp_path), Scene(tmp_path, name="db01-alias")
+    with held(tmp_path / "cases", one.host):
+        for host in (one.host, replace(alias.host, controllers=one.host.controllers)):
+            with pytest.raises(CaseLockedError), held(tmp_path / "cases", host):
+                pass
+    with held(tmp_path / "cases", one.host):
+        pass
+
+
+def test_ctrl_c_while_waiting_leaves_a_case_that_resume_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = scene(tmp_path, dump_after=0.5)
+    from collector.run import wait
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(wait.time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one.collect()
+    monkeypatch.undo()
+    assert [event["signal"] for event in one.events("interrupted")] == ["SIGINT"]
+    assert one.case is not None
+    assert (one.case.path / "report.md").is_file()
+    assert one.collect(case=CaseFolder.open(one.case.path)).code == ""
+    assert len(one.machine.nmis) == 1
+
+
+def test_names_from_the_host_never_leave_the_case(tmp_path: Path) -> None:
+    one = scene(tmp_path)
+    hostile = "/var/crash/..\n\x1b[2J/vmcore"
+    one.machine.files[hostile] = a_dump()
+    one.collect()
+    assert one.case is not None
+    inside = [path for path in tmp_path.rglob("*") if "\n" in path.name or "\x1b" in path.name]
+    assert inside == []
+    assert not list(tmp_path.parent.glob("vmcore"))
+
+
+def test_a_log_that_is_not_there_is_a_row_and_no_failure(tmp_path: Path) -> None:
+    one = scene(tmp_path)
+    one.machine.commands.clear()
+    assert one.collect().code == ""
+    (missing,) = [m for m in one.events("artifact.missing") if m["name"] == "dmesg.txt"]
+    assert missing["outcome"] == "missing"
+    assert "127" in str(missing["detail"])
+
+
+def test_an_older_dump_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    one = scene(tmp_path)
+    assert one.collect().code == ""
+    one.machine._written = {path: at - 3600 for path, at in one.machine._written.items()}
+    one.machine.life, one.machine.script = Life.HUNG, replace(one.script, dump=None)
+    second = one.collect()
+    assert second.code == "no-dump"
+    assert "is older than the NMI" in second.detail
+    assert second.case is not None
+    assert not list(second.case.glob("data/dump/*/*"))
