@@ -25,13 +25,19 @@ class Monitor:
         answer: takes the command's number and returns what is sent back; None closes the connection.
         acts: False when an NMI request does nothing to the machine.
         greeting: what a client hears first.
+        events: how many events come before each answer.
     """
 
     def __init__(
-        self, answer: Callable[[int], bytes | None], *, acts: bool = True, greeting: bytes = GREETING
+        self,
+        answer: Callable[[int], bytes | None],
+        *,
+        acts: bool = True,
+        greeting: bytes = GREETING,
+        events: float = 1,
     ) -> None:
         self.nmis = 0
-        self._answer, self._acts, self._greeting = answer, acts, greeting
+        self._answer, self._acts, self._greeting, self._events = answer, acts, greeting, events
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._clients: list[socket.socket] = []
@@ -64,7 +70,11 @@ class Monitor:
                 answer = self._take(command["execute"], command["id"])
                 if answer is None:
                     return
-                client.sendall(EVENT + answer)
+                sent = 0
+                while sent < self._events:
+                    client.sendall(EVENT)
+                    sent += 1
+                client.sendall(answer)
 
     def _take(self, command: str, number: int) -> bytes | None:
         if command == "query-status":
