@@ -242,7 +242,7 @@ def _translated(transport: ParamikoTransport, deadline: Deadline) -> Iterator[No
     except TimeoutError as error:
         raise _too_late(deadline) from error
     except (SSHException, EOFError, OSError) as error:
-        if not transport.is_active():
+        if isinstance(error, EOFError | OSError) or not transport.is_active():
             raise UnreachableError(
                 f"the SSH connection was lost: {quoted(error)}",
                 hint="Look whether the host is still up: probe it.",

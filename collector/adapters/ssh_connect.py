@@ -147,7 +147,8 @@ def forward(through: Transport, hop: Hop, deadline: Deadline) -> Channel:
             hint="Is it switched on, and does sshd listen there? Log in to the jump host and try.",
         ) from error
     except (SSHException, EOFError, OSError) as error:
-        raise _lost(through, hop, deadline, "while the jump host was asked to connect") from error
+        silent = isinstance(error, SSHException) and through.is_active()
+        raise _lost(through, hop, deadline, "behind the jump host", silent=silent) from error
 
 
 def greet(transport: Transport, hop: Hop, keys: HostKeys, deadline: Deadline) -> None:
@@ -163,10 +164,10 @@ def greet(transport: Transport, hop: Hop, keys: HostKeys, deadline: Deadline) ->
     done = threading.Event()
     transport.banner_timeout = deadline.remaining() + 1.0  # our own wait is the one that ends first
     transport.start_client(event=done)
-    done.wait(deadline.remaining())
+    silent = not done.wait(deadline.remaining())
     if not (transport.is_active() and transport.initial_kex_done):
         stage = "in the key exchange" if transport.remote_version else "before its greeting"
-        raise _lost(transport, hop, deadline, stage) from transport.get_exception()
+        raise _lost(transport, hop, deadline, stage, silent=silent) from transport.get_exception()
 
 
 def verify(transport: Transport, hop: Hop, keys: HostKeys, via: Hop | None = None) -> tuple[str, ...]:
@@ -228,9 +229,9 @@ def quoted(text: object) -> str:
     return ascii(str(text)[:200])
 
 
-def _lost(transport: Transport, hop: Hop, deadline: Deadline, stage: str) -> AdapterError:
+def _lost(transport: Transport, hop: Hop, deadline: Deadline, stage: str, *, silent: bool) -> AdapterError:
     """The error for a conversation that ended, or did not go on, at `stage`."""
-    if transport.is_active() or deadline.expired:
+    if silent:
         return DeadlineError(
             f"{hop} accepted the connection and fell silent {stage} ({deadline.seconds:g} s)",
             hint="The kernel still answers and sshd does not: the host may be hung. Probe it.",

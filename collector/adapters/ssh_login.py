@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from paramiko import Agent, ECDSAKey, Ed25519Key, PKey, RSAKey
-from paramiko.ssh_exception import BadAuthenticationType, SSHException
+from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh_connect import Hop, in_time, quoted
@@ -187,18 +187,18 @@ class _Attempt:
         """Tell a refusal from a silent peer and from a broken connection: paramiko's types do not."""
         handler = self._transport.auth_handler
         answered = handler is not None and handler.auth_event is not None and handler.auth_event.is_set()
-        if not self._transport.is_active():
-            if self._transport.farewell:  # sshd hangs up at the last failure it allows, and says so
-                return self._refusal(what, self._transport.farewell)
-            return PeerFailedError(
-                f"the login at {self._hop} broke off: {quoted(error)}",
-                hint="Look at sshd's log on the host. It was not tried again.",
+        if isinstance(error, AuthenticationException) and self._transport.is_active():
+            if answered:
+                return self._refusal(what, "no")
+            return DeadlineError(
+                f"{self._hop} fell silent at the login of {self._user!r} ({self._deadline.seconds:g} s)",
+                hint="The login stack may hang (PAM, LDAP, DNS), or the host: probe it, look at its console.",
             )
-        if answered:
-            return self._refusal(what, "no")
-        return DeadlineError(
-            f"{self._hop} took the login of {self._user!r} and fell silent ({self._deadline.seconds:g} s)",
-            hint="The login stack may hang (PAM, LDAP, DNS), or the host: probe it, look at its console.",
+        if self._transport.farewell:  # sshd hangs up at the last failure it allows, and says so
+            return self._refusal(what, self._transport.farewell)
+        return PeerFailedError(
+            f"the login at {self._hop} broke off: {quoted(error)}",
+            hint="Look at sshd's log on the host. It was not tried again.",
         )
 
     def _refusal(self, what: str, said: str) -> LoginRefusedError:

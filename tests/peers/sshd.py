@@ -37,7 +37,10 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", *options: 
 
 def descendants(pid: int) -> list[int]:
     """The processes that `pid` has started, and theirs: one per connection, one per SFTP session."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return []
     return children + [grandchild for child in children for grandchild in descendants(child)]
 
 
@@ -46,7 +49,8 @@ def stopped(pid: int) -> Iterator[None]:
     """Stop `pid` and everything below it for the length of the block, as a hung host stops sshd."""
     pids = [pid, *descendants(pid)]
     for process in pids:
-        os.kill(process, signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGSTOP)
     try:
         yield
     finally:
