@@ -14,12 +14,16 @@ def demo(
     ] = None,
 ) -> None:
     """Watch a server hang and the dump come home: real protocols on loopback, nothing else is touched."""
+    import io
+    import sys
     import tempfile
 
     from collector.case.folder import find
     from collector.cli.app import run
     from collector.lab.demo import lab
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # stay in step with the progress on stderr
     place = folder or Path(tempfile.mkdtemp(prefix="hang-collector-demo-"))
 
     def command(*arguments: str) -> int:

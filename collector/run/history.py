@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -67,6 +67,21 @@ def crash_expected_since(entries: Sequence[Entry]) -> datetime | None:
     if claim is not None and trigger_outcome(entries) is not NmiOutcome.NOT_SENT:
         return claim.time
     return seen.time - _OWN_CRASH_WINDOW if seen is not None else None
+
+
+def hung_boot(entries: Sequence[Entry]) -> float | None:
+    """When the boot that hung began, by the host's own clock; None when its facts were never known.
+
+    A dump that is older was there before, however close the two crashes are.
+    """
+    facts = last(entries, "facts")
+    values = facts.data["values"] if facts else {}
+    if not isinstance(values, Mapping):
+        return None
+    try:
+        return float(str(values["clock"])) - float(str(values["uptime"]).split()[0])
+    except (KeyError, ValueError, IndexError):
+        return None
 
 
 def found(entries: Sequence[Entry]) -> Awaited | None:

@@ -95,6 +95,7 @@ def _linux_would_dump(incident: Incident, finding: Finding) -> list[Verdict]:
     )
     for trouble in troubles:
         incident.progress.note(trouble)
+    incident.case.journal.append("facts", values={name: fact.value for name, fact in facts.items()})
     now = datetime.now(UTC)
     return [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)]
 

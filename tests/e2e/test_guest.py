@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.lab import HANGS, GuestLab, guest_lab
+from tests.e2e.lab import HANGS, GuestLab
 from tests.peers.server import tool
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -20,21 +19,6 @@ OUTSIDE = {
     "irq-off": (False, "no answer"),
 }
 """What each hang shows of itself over the network: whether it answers ping, and how far SSH comes."""
-
-
-@pytest.fixture(scope="module")
-def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestLab]:
-    with guest_lab(tmp_path_factory.mktemp("guest")) as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(booted: GuestLab) -> Iterator[GuestLab]:
-    """The guest, responsive before each test and reset after one that left it hung."""
-    booted.wait_ready()
-    yield booted
-    if booted.ssh_reach() != "banner":
-        booted.reset()
 
 
 def send_nmi(lab: GuestLab) -> None:
