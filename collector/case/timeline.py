@@ -77,6 +77,12 @@ def _diagnosis(line: Sequence[Entry]) -> Told:
     return f"Round {text(entry, 'round')}: {text(entry, 'diagnosis')}", text(entry, "reason"), "none"
 
 
+def _facts(line: Sequence[Entry]) -> Told:
+    values = line[0].data.get("values")
+    known = {key: value for key, value in values.items() if value} if isinstance(values, dict) else {}
+    return f"{len(known)} facts of the host are known", "", "none"
+
+
 def _checks(line: Sequence[Entry]) -> Told:
     levels = Counter(text(entry, "level") for entry in line)
     worst = next((level for level in ("critical", "warning", "unknown") if levels[level]), "ok")
@@ -146,6 +152,7 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "observation": _told_elsewhere,  # in its round's diagnosis and in a table of its own
     "controller": _told_elsewhere,
     "diagnosis": _diagnosis,
+    "facts": _facts,
     "check": _checks,
     "artifact": _artifacts,
     "artifact.missing": _simple("Could not be had: {name}", "missing", "outcome", "detail"),

@@ -87,8 +87,12 @@ def nmi_panics(facts: Facts, now: datetime) -> Verdict:
 
 def _age(facts: Facts, name: str, now: datetime) -> str:
     fact = facts[name]
-    seconds = (now - fact.time).total_seconds()
-    if seconds < 300:  # noqa: PLR2004 - five minutes: read in this very run
-        return f"read now over {fact.source}"
-    days, hours = divmod(int(seconds) // 3600, 24)
-    return f"recorded {days} d {hours} h ago over {fact.source}"
+    seconds = int((now - fact.time).total_seconds())
+    days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        age = f"{days} d {hours} h"
+    elif hours:
+        age = f"{hours} h {minutes} min"
+    else:
+        age = f"{minutes} min {seconds % 60} s"
+    return f"read over {fact.source} {age} ago"

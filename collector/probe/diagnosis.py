@@ -4,6 +4,9 @@ The rules err on one side. To call a hung host anything else costs a person one 
 working host hung costs its users their server. So `hung-software` needs a service that accepted us and
 then fell silent, and `hung-kernel-or-network` needs a controller that says that the power is on.
 
+A sensor of the controller that tells of a crash stays asserted on many BMCs until somebody clears it. It is
+believed only while no service of the host still has its socket.
+
 Three signs look like a hang and are none:
 
 * *Refused everywhere.* The kernel lives and nobody listens. A rebooting host, a crash kernel that
@@ -72,12 +75,12 @@ def diagnose(
         controller: what the controller says.
         before: the diagnosis of the round before this one, if there was one.
     """
-    if controller.crash_seen is not None:
+    signs = _Signs.of(observations)
+    if controller.crash_seen is not None and not signs.serves:
         return Finding(
             Diagnosis.ALREADY_CRASHED,
             f"the host has crashed already ({controller.crash_seen}): leave it alone while it dumps",
         )
-    signs = _Signs.of(observations)
     if signs.proved:
         return _alive(signs, controller)
     if controller.power is PowerState.OFF:
@@ -142,6 +145,11 @@ class _Signs:
     @property
     def half_alive(self) -> bool:
         return bool(self.those(_Sign.HALF_ALIVE))
+
+    @property
+    def serves(self) -> bool:
+        """True when a service's socket is still there, which no crash screen and no capture kernel has."""
+        return bool(self.those(_Sign.PROVED, _Sign.HALF_ALIVE, _Sign.STUCK))
 
     @property
     def kernel_lives(self) -> bool:

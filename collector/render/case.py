@@ -9,8 +9,8 @@ from rich.table import Table
 from collector.case.folder import CaseFolder
 from collector.case.manifest import Verification
 from collector.case.report import markdown
+from collector.case.wording import size
 from collector.render.console import out, plain, word
-from collector.render.text import size
 from collector.run.history import CaseSummary
 
 

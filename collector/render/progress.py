@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from collector.case.wording import size, span
 from collector.render.console import err, plain
-from collector.render.text import duration, size
 from collector.run.incident import Progress
 
 _EVERY = 30.0
@@ -84,7 +84,7 @@ class LiveProgress:
             self._copy_started = (name, time.monotonic(), done)
         _, since, first = self._copy_started
         rate = (done - first) / max(0.001, time.monotonic() - since)
-        left = duration((total - done) / rate) if rate > 0 else "?"
+        left = span((total - done) / rate) if rate > 0 else "?"
         share = done / total if total else 1.0
         bar = "█" * round(share * 24) + "░" * (24 - round(share * 24))
         self._text = f"{bar} {size(done)} of {size(total)}, {size(int(rate))}/s, {left} left  {name}"
@@ -96,7 +96,7 @@ class LiveProgress:
             self._live = None
 
     def _line(self) -> Text:
-        taken = duration(time.monotonic() - self._since)
+        taken = span(time.monotonic() - self._since)
         line = Text.assemble(("  ", ""), (taken, "cyan"), ("  ", ""), plain(self._text))
         line.truncate(max(20, self._console.width - 1), overflow="ellipsis")
         return line

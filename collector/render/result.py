@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from collector.case.wording import span
 from collector.model.result import HostResult
 from collector.render.console import err, out, plain, word
-from collector.render.text import duration
 
 
 def result(row: HostResult) -> None:
@@ -18,7 +18,7 @@ def result(row: HostResult) -> None:
     for column in ("stage", "outcome", "took", "detail"):
         table.add_column(column, overflow="fold", justify="right" if column == "took" else "left")
     for step in row.steps:
-        table.add_row(step.step, word(step.outcome), duration(step.seconds), plain(step.detail))
+        table.add_row(step.step, word(step.outcome), span(step.seconds), plain(step.detail))
     console.print(table)
     console.print()
     console.print(plain(row.host), word(row.outcome), plain(row.detail))

@@ -17,6 +17,7 @@ from collector.adapters.base import NmiOutcome
 from collector.case import claims, manifest, report
 from collector.case.folder import CaseFolder
 from collector.case.lock import hold
+from collector.case.wording import size
 from collector.errors import (
     CollectorError,
     NoDumpError,
@@ -106,6 +107,7 @@ def _make_it_crash(incident: Incident, options: Options, confirm: Confirm) -> No
         finding = probe(incident)
     if finding.diagnosis is Diagnosis.ALREADY_CRASHED and "already-crashed" not in options.accepted:
         incident.case.journal.append("crash.seen", reason=finding.reason)
+        incident.progress.note("no NMI is sent; if that crash is an old one: --accept already-crashed")
         return
     with _stage(incident, "preflight"):
         preflight(incident, finding, even_if_responsive=options.even_if_responsive, accepted=options.accepted)
@@ -149,8 +151,8 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
             hint="Resume the case to try the rest again; the report lists what is missing.",
             host=incident.host.name,
         )
-    size = sum(dump.size for dump in awaited.dumps)
-    return f"{len(awaited.dumps)} dump(s) of {size} bytes home, whole, and of this hang"
+    dumps = ", ".join(f"{dump.path} ({size(dump.size)})" for dump in awaited.dumps)
+    return f"the dump is home, whole, and of this hang: {dumps}"
 
 
 def _refuse_while_claimed_elsewhere(incident: Incident, options: Options) -> None:

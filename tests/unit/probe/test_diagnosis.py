@@ -171,12 +171,21 @@ def test_nothing_answers_follows_the_power_state(lost: Reach) -> None:
     assert diagnosis(*dead, controller=ControllerView(power=PowerState.UNKNOWN)) is Diagnosis.UNKNOWN
 
 
-def test_a_crash_that_was_seen_overrules_everything() -> None:
-    crashed = ControllerView(power=PowerState.ON, crash_seen="SEL: OS stop, run-time critical stop")
-    for other in (seen(SSH, Reach.PROVED), seen(SSH, Reach.CONNECTED), NO_PING):
-        found = diagnose([PING, other], crashed)
+CRASHED = ControllerView(power=PowerState.ON, crash_seen="SEL: OS stop, run-time critical stop")
+
+
+@pytest.mark.parametrize("reach", [Reach.REFUSED, Reach.SILENT, Reach.NO_ROUTE])
+def test_a_crash_that_was_seen_keeps_us_away_while_the_host_may_dump(reach: Reach) -> None:
+    for ping in (PING, NO_PING):
+        found = diagnose([ping, seen(SSH, reach)], CRASHED)
         assert found.diagnosis is Diagnosis.ALREADY_CRASHED
         assert "run-time critical stop" in found.reason
+
+
+@pytest.mark.parametrize("reach", [Reach.CONNECTED, Reach.PROVED])
+def test_a_sensor_that_was_never_cleared_is_not_believed_while_a_service_has_its_socket(reach: Reach) -> None:
+    answer = seen(SSH, reach)
+    assert diagnose([PING, answer], CRASHED) == diagnose([PING, answer], ControllerView(power=PowerState.ON))
 
 
 def test_only_the_two_hung_diagnoses_call_for_an_nmi() -> None:
