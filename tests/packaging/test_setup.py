@@ -42,7 +42,7 @@ class Checkout:
         self.program(
             "python3",
             f'case "$*" in *"-m venv"*) mkdir -p {venv}; cp {self.path}/python3 {venv}/python;; '
-            f'*"pip install"*) echo "$@" >> {self.folder}/installed;; '
+            f'*"pip install"*" -e "*) echo "$@" >> {self.folder}/installed;; '
             f'*"pip --version"*) [ -e {venv}/python ];; esac',
         )
 
@@ -119,7 +119,7 @@ def test_a_failed_installation_is_tried_again(checkout: Checkout) -> None:
     checkout.python()
     venv_python = checkout.path / "python3"
     working = venv_python.read_text()
-    venv_python.write_text(working.replace('*"pip install"*) ', '*"pip install"*) exit 1; '))
+    venv_python.write_text(working.replace('*" -e "*) ', '*" -e "*) exit 1; '))
     assert checkout.setup("run").returncode != 0
     shutil.rmtree(checkout.folder / ".venv")
     venv_python.write_text(working)
