@@ -39,3 +39,14 @@ def test_every_exit_code_in_the_examples_exists() -> None:
     }
     assert used
     assert used <= {int(code) for code in ExitCode}
+
+
+def test_every_event_of_the_journal_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "case-folder.md").read_text(encoding="utf-8")
+    written = {
+        event
+        for file in (REPOSITORY / "collector").rglob("*.py")
+        for event in re.findall(r'journal\.append\(\s*"([a-z.]+)"', file.read_text(encoding="utf-8"))
+    }
+    assert written
+    assert {event for event in written if f"`{event}`" not in text} == set()
