@@ -135,14 +135,16 @@ class SftpSession:
         found: list[RemoteFile] = []
         seen = 0
         while (answer := self._ask(Kind.READDIR, handle, folder, patience)).kind == Kind.NAME:
-            before = seen
-            for raw, attributes in Fields(answer.body).names():
-                seen += 1
-                name = safe_name(raw)
-                if name is not None:
-                    found.append(_remote_file(f"{folder.rstrip('/')}/{name}", attributes))
-            if not before < seen <= MAX_ENTRIES:
-                raise malformed(f"a listing of more than {MAX_ENTRIES} entries, or without any")
+            entries = list(Fields(answer.body).names())
+            seen += len(entries)
+            if not entries:
+                raise malformed("a list of no names")
+            if seen > MAX_ENTRIES:
+                raise PeerFailedError(
+                    f"the folder has more than {MAX_ENTRIES} entries", hint="Name a folder further down."
+                )
+            names = ((safe_name(name), attributes) for name, attributes in entries)
+            found += (_remote_file(f"{folder.rstrip('/')}/{name}", what) for name, what in names if name)
         if answer.kind != Kind.STATUS:
             raise malformed("something else than names")
         self._ask(Kind.CLOSE, handle, folder, patience)

@@ -58,13 +58,14 @@ class SshEndpoint(Endpoint):
     @field_validator("proxy_jump")
     @classmethod
     def _hops(cls, text: str | None) -> str | None:
-        for part in (text or "").split(",") if text is not None else ():
-            Hop.parse(part)
+        if text is not None:
+            for hop in text.split(","):
+                Hop.parse(hop)
         return text
 
     def route(self) -> tuple[Hop, ...]:
         """The servers to log in to, one through the other; the last one is the host itself."""
-        jumps = (self.proxy_jump or "").split(",") if self.proxy_jump else []
+        jumps = self.proxy_jump.split(",") if self.proxy_jump else []
         return (*map(Hop.parse, jumps), Hop(self.address, self.port))
 
 
@@ -133,14 +134,15 @@ class SshChannel:
         with self._session(deadline) as channel, _translated(channel.get_transport(), deadline):
             channel.in_buffer.set_event(bell)
             channel.in_stderr_buffer.set_event(bell)
-            in_time(lambda: channel.exec_command(command), deadline, "ssh-exec")
+            raw = command.encode("utf-8", "surrogateescape")  # a name from `list` may be no text
+            in_time(lambda: channel.exec_command(raw), deadline, "ssh-exec")
             while not at_end(channel):
-                if not bell.wait(deadline.remaining()):
+                if deadline.expired or not bell.wait(deadline.remaining()):
                     raise TimeoutError
                 bell.clear()
-                while channel.recv_ready():
+                while channel.recv_ready() and not deadline.expired:
                     stdout.add(channel.recv(CHUNK))
-                while channel.recv_stderr_ready():
+                while channel.recv_stderr_ready() and not deadline.expired:
                     stderr.add(channel.recv_stderr(CHUNK))
             if not channel.status_event.wait(deadline.remaining()):
                 raise TimeoutError
@@ -188,17 +190,15 @@ class SshChannel:
 
         from collector.adapters.sftp import SftpSession
 
-        with self._session(deadline, window) as channel:
-            with _translated(channel.get_transport(), deadline):
-                try:
-                    in_time(lambda: channel.invoke_subsystem("sftp"), deadline, "ssh-sftp")
-                except SSHException as error:
-                    if not channel.get_transport().is_active():
-                        raise
-                    raise UnsupportedError(
-                        "the SSH server has no SFTP",
-                        hint="Enable `Subsystem sftp` in the host's sshd_config.",
-                    ) from error
+        with self._session(deadline, window) as channel, _translated(channel.get_transport(), deadline):
+            try:
+                in_time(lambda: channel.invoke_subsystem("sftp"), deadline, "ssh-sftp")
+            except SSHException as error:
+                if not channel.get_transport().is_active():
+                    raise
+                raise UnsupportedError(
+                    "the SSH server has no SFTP", hint="Enable `Subsystem sftp` in the host's sshd_config."
+                ) from error
             yield SftpSession(channel, deadline)
 
     @contextlib.contextmanager
@@ -239,6 +239,8 @@ def _translated(transport: ParamikoTransport, deadline: Deadline) -> Iterator[No
 
     try:
         yield
+    except FileNotFoundError:
+        raise
     except TimeoutError as error:
         raise _too_late(deadline) from error
     except (SSHException, EOFError, OSError) as error:

@@ -4,9 +4,9 @@ What paramiko 5.1 leaves open, and is closed here:
 
 - A channel keeps everything the peer sends, whatever the window: `Inbox` has a limit, and is faster too.
 - A packet may claim four gigabytes, a greeting may never end its line: `_Packetizer` sets limits.
-- A handshake timer that is no daemon holds the process for seconds after a failed login.
-- The transport's own thread waits for a key exchange that only itself can finish, when a channel closes
-  in the middle of it; after 30 s the connection is given up.
+- A handshake is given up after 15 s, whatever the deadline, and its timer's thread outlives the connection.
+- Who sends during a key exchange waits for its end up to 30 s, whatever its deadline. The transport's own
+  thread, when a channel closes just then, waits for itself, and the connection is lost.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import logging
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 from paramiko import Transport as ParamikoTransport
@@ -36,7 +37,7 @@ MAX_UNREAD = 16 * 1024 * 1024
 """Bytes that may wait unread on one channel. Callers open windows, or ask for data, below this."""
 
 MAX_HELD = 1000
-"""Messages that may wait for the end of a key exchange."""
+"""Messages that may wait for the end of a key exchange. We send some dozen in that time."""
 
 MAX_ITEMS = 64
 """Extensions (RFC 8308 section 2.3) or prompts (RFC 4256 section 3.2) that one message may hold."""
@@ -160,6 +161,19 @@ class _Packetizer(Packetizer):
         return data
 
 
+class _Gate(threading.Event):
+    """Open while no key exchange is under way. Who opens it holds `clear_to_send_lock`."""
+
+    def __init__(self, let_out: Callable[[], None]) -> None:
+        super().__init__()
+        self._let_out = let_out
+
+    def set(self) -> None:
+        """Open it, after those who came before have gone through."""
+        self._let_out()
+        super().set()
+
+
 class Transport(ParamikoTransport):
     """One SSH connection over a connected socket, or over a channel through another one.
 
@@ -170,6 +184,7 @@ class Transport(ParamikoTransport):
         super().__init__(sock, packetizer_class=_Packetizer)
         self.farewell = ""
         self._held: deque[Message] = deque()
+        self.clear_to_send = _Gate(self._let_out)
         options = self.get_security_options()
         options.ciphers = (CIPHER, *(name for name in options.ciphers if name != CIPHER))
 
@@ -192,15 +207,16 @@ class Transport(ParamikoTransport):
             self.join(2.0)
 
     def _send_user_message(self, data: Message) -> None:
-        if threading.current_thread() is not self or self.clear_to_send.is_set():
-            super()._send_user_message(data)  # type: ignore[misc]
-        elif len(self._held) >= MAX_HELD:
-            raise SSHException("the peer asks and asks during a key exchange")
-        else:
-            self._held.append(data)
+        """Send now, or after the key exchange that is under way; in order, and without waiting for it."""
+        with self.clear_to_send_lock:
+            if self.clear_to_send.is_set():
+                self._send_message(data)  # type: ignore[attr-defined]
+            elif len(self._held) < MAX_HELD:
+                self._held.append(data)
+            else:
+                raise SSHException("a key exchange does not come to its end")
 
-    def _parse_newkeys(self, m: Message) -> None:
-        super()._parse_newkeys(m)  # type: ignore[misc]
+    def _let_out(self) -> None:
         while self._held:
             self._send_message(self._held.popleft())  # type: ignore[attr-defined]
 

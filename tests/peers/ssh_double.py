@@ -29,6 +29,7 @@ class Login:
     methods: str = "password"
     prompts: tuple[tuple[str, bool], ...] = (("Password: ", False),)
     ask_again: bool = False
+    after_a_failure: str = ""  # methods that are offered then, in place of the first ones
     then: str = ""  # methods that are wanted after the first one succeeded
     on_secret: Callable[[], None] = field(default=lambda: None)
     tries: list[tuple[str, str]] = field(default_factory=list)
@@ -41,7 +42,9 @@ class _Server(paramiko.ServerInterface):
         self._proved = False
 
     def get_allowed_auths(self, username: str) -> str:
-        return self._login.then if self._proved else self._login.methods
+        if self._proved:
+            return self._login.then
+        return (self._login.tries and self._login.after_a_failure) or self._login.methods
 
     def check_auth_none(self, username: str) -> int:
         return AUTH_FAILED

@@ -235,6 +235,22 @@ def enter_stopped(server: Sshd) -> Callable[[], object]:
     return lambda: connected(server, seconds=AT_ONCE).__enter__()
 
 
+def test_a_host_that_stops_in_a_key_exchange_ends_every_call_by_its_deadline(
+    server: Sshd, tmp_path: Path
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(20_000_000))
+    with connected(server) as channel:
+        reader = channel.read(str(path), 0, SOON)
+        assert next(reader)
+        with stopped(server.pid):
+            assert channel._transport is not None
+            channel._transport._send_kex_init()  # type: ignore[attr-defined]
+            assert type(failure(lambda: channel.run("echo", Deadline.after(SOON)))) is DeadlineError
+            assert type(failure(lambda: channel.stat("/", Deadline.after(SOON)))) is DeadlineError
+            assert type(failure(lambda: list(reader))) is DeadlineError
+
+
 def test_a_command_during_which_the_host_dies_is_a_lost_connection(server: Sshd) -> None:
     others = set(descendants(server.pid))
 

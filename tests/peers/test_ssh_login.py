@@ -69,6 +69,12 @@ def test_a_refused_password_is_given_once(tmp_path: Path, methods: str) -> None:
         assert WRONG not in f"{error!r} {error} {error.hint}"
 
 
+def test_a_server_that_offers_another_method_after_a_refusal_gets_no_second_try(tmp_path: Path) -> None:
+    with ssh_double(tmp_path, Login(after_a_failure="keyboard-interactive")) as login:
+        assert type(refusal(login, credential("WRONG"))) is LoginRefusedError
+        assert [given for _, given in login.tries] == [WRONG]
+
+
 def test_a_server_that_asks_for_the_password_again_gets_no_second_one(tmp_path: Path) -> None:
     with ssh_double(tmp_path, Login(methods="keyboard-interactive", ask_again=True)) as login:
         assert type(refusal(login, credential("WRONG"))) is LoginRefusedError

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh import SshChannel, SshEndpoint
-from collector.adapters.ssh_connect import Hop
 from collector.errors import AdapterError, DeadlineError, ForbiddenError, HostKeyError, UnreachableError
 from tests.contract.channels import credential_for, endpoint_for
 from tests.peers.server import free_port
@@ -104,25 +102,6 @@ def test_a_jump_host_that_may_not_forward_says_so(server: Sshd) -> None:
 def test_a_stopped_host_behind_the_jump_host_ends_by_the_deadline(jump: Sshd, server: Sshd) -> None:
     with stopped(server.pid):
         assert type(failure(through(jump, server), server, 2.0)) is DeadlineError
-
-
-@pytest.mark.parametrize(
-    ("text", "hop"),
-    [
-        ("jump01", Hop("jump01", 22)),
-        ("root@jump01:2222", Hop("jump01", 2222, "root")),
-        ("root@[2001:db8::1]:2222", Hop("2001:db8::1", 2222, "root")),
-        ("[2001:db8::1]", Hop("2001:db8::1", 22)),
-    ],
-)
-def test_a_jump_host_is_written_as_for_ssh(text: str, hop: Hop) -> None:
-    assert Hop.parse(text) == hop
-
-
-@pytest.mark.parametrize("text", ["", "a b", "root@", "jump01:0", "jump01:65536", "jump01,", "x@y@z", "h:p"])
-def test_what_is_no_jump_host_is_refused_with_the_settings(text: str) -> None:
-    with pytest.raises(ValidationError, match="user@host:port"):
-        SshEndpoint(address="db01", proxy_jump=text)
 
 
 @pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes256-ctr"])
