@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from collector.cli import case, collect, config, demo, playbook, probe
+from collector.cli import case, collect, config, demo, exit_codes, playbook, probe
 from collector.cli.exit_codes import ExitCode, of
 from collector.errors import CollectorError
 
@@ -18,12 +18,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a pretty traceback prints source lines and values: secrets
     help="Collect the evidence from a hung server: prove the hang, send one NMI, bring the dump home.",
-    epilog="Exit codes: docs/exit-codes.md. `hang-collector COMMAND --help` shows a command's options.",
+    epilog="`hang-collector COMMAND --help` shows a command's options.",
 )
 app.command()(probe.probe)
 app.command()(collect.collect)
 app.command()(collect.resume)
 app.command()(demo.demo)
+app.command("exit-codes")(exit_codes.show)
 app.add_typer(case.app, name="case")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(config.app, name="config")
@@ -50,6 +51,8 @@ def run(arguments: Sequence[str]) -> int:
         _say(str(error), error.hint)
         return of(error.code)
     except typer.TyperException as error:
+        if not error.format_message():  # the help was shown, because there were no arguments
+            return ExitCode.USAGE
         _say(error.format_message(), "`hang-collector --help` lists the commands and options.")
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):

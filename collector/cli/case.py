@@ -28,10 +28,13 @@ def verify(case: CaseArgument, output: FormatOption = "table") -> None:
     """Recompute every digest and the journal's chain; exit 0 only when all of it holds."""
     from collector.case.manifest import verify as recompute
     from collector.cli.exit_codes import ExitCode
+    from collector.errors import CaseError
     from collector.render import case as as_table
     from collector.render import json as as_json
 
     checked_format(output)
+    if not case.is_dir():
+        raise CaseError(f"there is no case {case}", hint="`hang-collector case list` names them.")
     verification = recompute(case)
     (as_json.verification if output == "json" else as_table.verification)(verification)
     if not verification.ok:

@@ -66,3 +66,9 @@ _BY_ERROR = {
 def of(code: str) -> ExitCode:
     """The exit code for an error's `code` (`CollectorError.code`); empty means success."""
     return _BY_ERROR.get(code, ExitCode.INTERNAL)
+
+
+def show() -> None:
+    """Print what each exit code means."""
+    for code in ExitCode:
+        print(f"{code:3}  {code.name:14} {code.meaning}")

@@ -136,7 +136,7 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
             awaited = wait(incident, since)
             _write_down(incident, awaited)
     failures: tuple[str, ...] = ()
-    if awaited.back:
+    if awaited.proved:
         with _stage(incident, "retrieve"):
             home = retrieve(incident, awaited.dumps, awaited.unfinished)
             collect_evidence(incident, "logs", "after")
@@ -195,6 +195,8 @@ def _write_down(incident: Incident, awaited: Awaited) -> None:
 def _no_dump(incident: Incident, awaited: Awaited) -> CollectorError:
     host, outcome = incident.host.name, history.trigger_outcome(incident.case.journal.entries())
     resume = f"hang-collector resume {incident.case.path}"
+    if awaited.refused is not None:
+        return type(awaited.refused)(awaited.reason, hint=f"{awaited.refused.hint} Then: {resume}", host=host)
     if awaited.proved:
         return NoDumpError(
             awaited.reason, hint="Read the logs in the case; then arm the host for the next time.", host=host

@@ -92,7 +92,7 @@ def found(entries: Sequence[Entry]) -> Awaited | None:
     if not dumps:
         return None
     unfinished = _files(entries, "dump.unfinished", since)
-    return Awaited(dumps, unfinished, "found earlier", proved=True, back=True, ping_gap=True)
+    return Awaited(dumps, unfinished, "found earlier", proved=True, ping_gap=True)
 
 
 def steps(entries: Sequence[Entry]) -> tuple[StepResult, ...]:

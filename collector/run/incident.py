@@ -9,6 +9,7 @@ from typing import Protocol
 from collector.adapters.base import RemoteFile
 from collector.adapters.registry import Connections
 from collector.case.folder import Artifact, CaseFolder
+from collector.errors import LoginRefusedError
 from collector.model.host import Host
 from collector.model.result import Outcome
 from collector.playbook.schema import Playbook
@@ -108,12 +109,12 @@ def identities(host: Host) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """How the waiting ended. `proved` is False when only the deadline ended it."""
+    """How the waiting ended. `proved` is False when only the deadline, or a refused login, ended it."""
 
     dumps: tuple[RemoteFile, ...]
     unfinished: tuple[RemoteFile, ...]
     reason: str
     proved: bool
-    back: bool
     ping_gap: bool
     """True when ping was seen to stop after the NMI: the kernel that answered it is gone."""
+    refused: LoginRefusedError | None = None

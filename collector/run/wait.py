@@ -66,9 +66,7 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
         if watch.refused is not None:
             break  # a refused login is not tried again in this run, so nothing more can be learned
         time.sleep(step.every)
-    return Awaited(
-        (), (), watch.silence(), proved=False, back=watch.back is not None, ping_gap=watch.ping_gap
-    )
+    return watch.give_up()
 
 
 class _Watch:
@@ -91,18 +89,20 @@ class _Watch:
             return None
         return self._end(look, _why_none(look, elapsed))
 
-    def silence(self) -> str:
-        """What to say when the deadline ended it."""
+    def give_up(self) -> Awaited:
+        """What to say when the deadline, or a refused login, ended it."""
         if self.refused is not None:
-            return f"the host is back, but the login was refused: {self.refused.message}"
-        if self.back is not None:
-            return "the host is back, but it could not be read whether it left a dump"
-        if self.ping_gap:
-            return "the host crashed (its ping stopped) and did not come back"
-        return "nothing changed after the NMI: the host neither crashed visibly nor came back"
+            reason = f"the host is back, but it does not let us in: {self.refused.message}"
+        elif self.back is not None:
+            reason = "the host is back, but it could not be read whether it left a dump"
+        elif self.ping_gap:
+            reason = "the host crashed (its ping stopped) and did not come back"
+        else:
+            reason = "nothing changed after the NMI: the host neither crashed visibly nor came back"
+        return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused)
 
     def _end(self, look: Look, reason: str, dumps: tuple[RemoteFile, ...] = ()) -> Awaited:
-        return Awaited(dumps, look.unfinished, reason, proved=True, back=True, ping_gap=self.ping_gap)
+        return Awaited(dumps, look.unfinished, reason, proved=True, ping_gap=self.ping_gap)
 
 
 def _why_none(look: Look, elapsed: float) -> str:
