@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     NOT_HUNG = 15, "the host answers; no NMI was sent"
     NOT_CONFIRMED = 16, "nobody confirmed the host's name; no NMI was sent"
     LOCKED = 17, "another run holds this host"
-    UNREACHABLE = 20, "a machine that was needed does not answer"
+    UNREACHABLE = 20, "a machine that was needed does not answer, or cannot do it"
     DENIED = 21, "a login was refused, or a host key is not trusted"
     STORAGE = 22, "no space or no right to write in the case folder"
     CASE = 23, "a case is damaged, or is none"
@@ -51,6 +51,9 @@ _BY_ERROR = {
     "login-refused": ExitCode.DENIED,
     "host-key": ExitCode.DENIED,
     "forbidden": ExitCode.DENIED,
+    "unsupported": ExitCode.UNREACHABLE,
+    "peer-failed": ExitCode.UNREACHABLE,
+    "adapter": ExitCode.UNREACHABLE,
     "storage": ExitCode.STORAGE,
     "case": ExitCode.CASE,
     "journal": ExitCode.CASE,

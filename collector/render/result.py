@@ -21,7 +21,8 @@ def result(row: HostResult) -> None:
         table.add_row(step.step, word(step.outcome), span(step.seconds), plain(step.detail))
     console.print(table)
     console.print()
-    console.print(plain(row.host), word(row.outcome), plain(row.detail))
+    console.print(plain(f"{row.host}:"), word(row.outcome), end=": ")
+    console.print(plain(row.detail), soft_wrap=True)
     if row.hint:
         console.print(plain(f"next: {row.hint}"))
     if row.case is not None:

@@ -28,8 +28,13 @@ def one_round(incident: Incident, name: str, *, before: Diagnosis | None = None)
     seconds = incident.playbook.steps.probe.deadline
     seen = examine(incident.host, incident.connections, incident.observe, seconds, before=before)
     _write_down(incident, seen, name)
-    incident.progress.note(f"round {name}: {seen.finding.diagnosis}: {seen.finding.reason}")
+    reason = f": {seen.finding.reason}" if seen.finding.diagnosis is not before else " as before"
+    incident.progress.note(f"{_named(name)}: {seen.finding.diagnosis}{reason}")
     return seen.finding
+
+
+def _named(round_name: str) -> str:
+    return f"round {round_name}" if round_name.isdigit() else round_name
 
 
 def _write_down(incident: Incident, seen: Examination, name: str) -> None:

@@ -46,7 +46,7 @@ def preflight(
 def _diagnosis_allows(finding: Finding, *, even_if_responsive: bool) -> Verdict:
     match finding.diagnosis:
         case Diagnosis.HUNG_SOFTWARE | Diagnosis.ALREADY_CRASHED:
-            return Verdict("diagnosis", Level.OK, finding.reason)
+            return Verdict("diagnosis", Level.OK, finding.diagnosis)
         case Diagnosis.HUNG_KERNEL_OR_NETWORK:
             return Verdict(
                 "diagnosis",

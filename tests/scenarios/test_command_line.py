@@ -18,7 +18,7 @@ from collector.lab.demo import Lab, lab
 QUICK = {
     "rounds: 2, pause: 1s, deadline: 3s": "rounds: 1, pause: 0s, deadline: 1s",
     "wait:      {deadline: 60s, every: 0.5s, grace: 5s}": "wait: {deadline: 4s, every: 0.2s, grace: 0.5s}",
-    "dumps: [/var/crash/*/vmcore]": "dumps: [/var/crash/*/vmcore, /var/crash/*/vmcore.*, /var/crash/*/dump.*]",
+    "[/var/crash/*/vmcore]": "[/var/crash/*/vmcore, /var/crash/*/vmcore.*, /var/crash/*/dump.*]",
 }
 
 
