@@ -1,6 +1,6 @@
 """Copy one file over SSH on loopback: our reader against OpenSSH's sftp and paramiko's own get.
 
-    python -m bench.retrieve [MEBIBYTES] [ROUNDS]
+    python bench/retrieve.py [MEBIBYTES] [ROUNDS]
 
 Every round runs all of them, one after the other, each in a process of its own. Ours writes the file and
 hashes it with SHA-256 in a thread beside; the others only write it. Wall and client CPU (user and system) are
@@ -20,6 +20,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the test's servers
 
 from tests.peers.server import tool
 from tests.peers.sshd import Sshd, sshd
@@ -95,7 +97,7 @@ def main(mebibytes: int = 512, rounds: int = 5) -> None:
                 file.write(os.urandom(MIB))
         ssh_options = ["-q", "-P", str(server.port), "-i", str(server.private_key), "-o", f"Ciphers={CIPHER}",
                        "-o", f"UserKnownHostsFile={server.known_hosts}"]  # fmt: skip
-        python = [sys.executable, "-m", "bench.retrieve"]
+        python = [sys.executable, __file__]
         places = [
             str(server.port),
             str(server.private_key),
