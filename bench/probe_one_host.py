@@ -1,4 +1,4 @@
-"""`probe` of one host against listeners that never answer: it must end at the slowest deadline, not at the sum.
+"""`probe` of one host that never answers: it must end at the slowest deadline, not at their sum.
 
 Run: python bench/probe_one_host.py [SECONDS]
 

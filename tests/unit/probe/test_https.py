@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import datetime
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 
 from collector.probe.https import HttpsConversation
 from collector.probe.observation import Reach
+from tests.peers.certificate import make_certificate
 from tests.unit.probe.script import near, pieces, play, survives
 
 ALERT = bytes.fromhex("15 03 03 00 02 02 28")  # handshake failure, RFC 8446 section 6
@@ -21,27 +18,7 @@ ALERT = bytes.fromhex("15 03 03 00 02 02 28")  # handshake failure, RFC 8446 sec
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate that expired, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "db01.example.com")])
-    then = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(then)
-        .not_valid_after(then + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+    return make_certificate(tmp_path_factory.mktemp("tls") / "server.pem", days=-30)
 
 
 def serve(
