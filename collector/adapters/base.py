@@ -216,5 +216,15 @@ class Files(Protocol):
 
 
 @runtime_checkable
+class Notices(Protocol):
+    """Things a person must be told of a connection, such as a host key that nobody verified."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """One sentence each; known once the adapter is entered."""
+        ...
+
+
+@runtime_checkable
 class HostChannel(Shell, Files, Protocol):
     """A way into the host that can do both: what waiting and retrieving need."""

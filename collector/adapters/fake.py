@@ -186,6 +186,8 @@ class FakeController(_Fake):
     def send_nmi(self, deadline: Deadline) -> NmiAnswer:
         """Act and answer as the script says."""
         script = self.machine.script
+        if deadline.expired:
+            return NmiAnswer(NmiOutcome.NOT_SENT, "nothing was sent: the time was up")
         if script.answer is Answer.REFUSE:
             return NmiAnswer(NmiOutcome.NOT_SENT, "the controller refused: not supported in present state")
         if script.answer is not Answer.SWALLOW:

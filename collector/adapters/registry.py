@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import TypeVar
 
-from collector.adapters.base import Adapter
+from collector.adapters.base import Adapter, Notices
 from collector.adapters.limits import Deadline, LoginBrake
 from collector.errors import AdapterError, InventoryError, LoginRefusedError
 from collector.model.host import Credential, Endpoint, Host
@@ -51,10 +51,17 @@ def _load(group: str) -> Mapping[str, type[Adapter]]:
 
 
 class Connections:
-    """Opens adapters for one run: names the host in errors, limits sessions, and brakes refused logins."""
+    """Opens adapters for one run: names the host in errors, limits sessions, and brakes refused logins.
 
-    def __init__(self, credentials: Mapping[str, Credential]) -> None:
+    Args:
+        credentials: by the name that endpoints give.
+        notify: is told, once, what a person must know of a connection.
+    """
+
+    def __init__(self, credentials: Mapping[str, Credential], notify: Callable[[str], None]) -> None:
         self._credentials = credentials
+        self._notify = notify
+        self._notified: set[str] = set()
         self._brake = LoginBrake()
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
@@ -84,12 +91,19 @@ class Connections:
                 raise
             with contextlib.ExitStack() as stack:
                 stack.push(adapter.__exit__)
+                self._tell(adapter)
                 assert isinstance(adapter, capability)
                 yield adapter
 
     def able(self, endpoints: tuple[Endpoint, ...], capability: type[object]) -> list[Endpoint]:
         """Those of `endpoints` whose adapter has `capability`, in the user's order of preference."""
         return [endpoint for endpoint in endpoints if _adapter(endpoint, capability)]
+
+    def _tell(self, adapter: Adapter) -> None:
+        for notice in adapter.notices if isinstance(adapter, Notices) else ():
+            if notice not in self._notified:
+                self._notified.add(notice)
+                self._notify(notice)
 
     @contextlib.contextmanager
     def _slot(self, endpoint: Endpoint, deadline: Deadline) -> Iterator[None]:

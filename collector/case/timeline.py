@@ -167,6 +167,7 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "dump.none": _simple("There is no dump", "failed", "reason"),
     "dump.checked": _checked,
     "copy.started": _copy,
+    "notice": _simple("Warning", "uncertain", "text"),
     "interrupted": _simple("Interrupted", "uncertain", "signal"),
     "resumed": _simple("Resumed", "none", "by"),
     "journal.torn": _simple("A line that was being written at a crash was set aside", "uncertain", "file"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings
+from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings, warn
 
 if TYPE_CHECKING:
     from collector.case.folder import CaseFolder
@@ -134,7 +134,11 @@ def _incident(known: Settings, host: Host, playbook: Playbook, case: CaseFolder)
     from collector.render.progress import progress
     from collector.run.incident import Incident
 
-    return Incident(host, playbook, case, Connections(known.credentials), progress(), observe)
+    def notify(text: str) -> None:
+        case.journal.append("notice", text=text)
+        warn(text)
+
+    return Incident(host, playbook, case, Connections(known.credentials, notify), progress(), observe)
 
 
 def _run(incident: Incident, options: Options, confirm: Confirm, output: str) -> None:
@@ -147,8 +151,11 @@ def _run(incident: Incident, options: Options, confirm: Confirm, output: str) ->
     try:
         result = run_stages(incident, options, confirm)
     except KeyboardInterrupt:
+        incident.progress.pause()
         as_table.interrupted(incident.case.path)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    finally:
+        incident.progress.pause()
     (as_json.result if output == "json" else as_table.result)(result)
     raise typer.Exit(of(result.code))
 

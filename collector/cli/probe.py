@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings
+from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings, warn
 
 
 def probe(
@@ -33,7 +33,7 @@ def probe(
 
     output = checked_format(output)
     known = settings(config)
-    connections = Connections(known.credentials)
+    connections = Connections(known.credentials, warn)
 
     def look(host: Host) -> Examination:
         seen = examine(host, connections, observe, seconds)

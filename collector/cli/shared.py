@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,3 +34,10 @@ def checked_format(name: str) -> str:
     if name not in ("table", "json"):
         raise typer.BadParameter(f"{name!r} is not one of: table, json", param_hint="--format")
     return name
+
+
+def warn(text: str) -> None:
+    """Tell a person, on stderr, what must not be overlooked."""
+    from collector.render.text import printable
+
+    print(f"WARNING: {printable(text)}", file=sys.stderr)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from collector.adapters.base import NmiInjector
+from collector.adapters.fake import MACHINES, Answer, FakeController, FakeEndpoint, FakeMachine, Script
+from collector.adapters.limits import Deadline
 from collector.lab.bmc import Bmc, Board, Faults
 from tests.peers import qmp
 from tests.peers.bmc import logged_in
@@ -76,7 +79,22 @@ def _qmp(trouble: Trouble) -> Iterator[Rig]:
         yield Rig(controller, lambda: monitor.nmis)
 
 
+@contextlib.contextmanager
+def _fake(trouble: Trouble) -> Iterator[Rig]:
+    script = {
+        Trouble.NONE: Script(),
+        Trouble.ANSWER_LATE: Script(answer_after=3.0),
+        Trouble.REFUSED: Script(answer=Answer.REFUSE),
+    }.get(trouble, Script(answer=Answer.LOSE))
+    name = f"contract {uuid.uuid4()}"
+    machine = MACHINES.setdefault(name, FakeMachine(name, script))
+    endpoint = FakeEndpoint(machine=name)
+    with FakeController(endpoint, None, Deadline.after(5.0)) as controller:
+        yield Rig(controller, lambda: len(machine.nmis))
+
+
 RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
+    "fake": _fake,
     "ipmi": _ipmi,
     "qmp": _qmp,
 }

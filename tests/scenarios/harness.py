@@ -98,7 +98,7 @@ class Scene:
                 dry_run=False,
             )
         self.case = case
-        return Incident(self.host, self.playbook, case, Connections({}), Silent(), self.observe)
+        return Incident(self.host, self.playbook, case, Connections({}, print), Silent(), self.observe)
 
     def collect(
         self, *, confirm: str = "db01", case: CaseFolder | None = None, **options: object

@@ -115,6 +115,20 @@ def test_an_unknown_host_key_is_refused_with_the_command_that_adds_it(tmp_path: 
         assert one.host.nmis == 1
 
 
+def test_a_host_key_that_nobody_verifies_is_said_aloud_and_written_down(tmp_path: Path) -> None:
+    with lab(tmp_path / "lab") as one:
+        one.host.known_hosts.write_text("")
+        loud = one.settings.read_text().replace(
+            "type: ssh,", "type: ssh, insecure_accept_any_host_key: true,"
+        )
+        one.settings.write_text(loud)
+        assert "NOT verified" in cli(one, "probe", "db01").stderr
+        done = collect(one)
+        assert done.returncode == ExitCode.COMPLETE, done.stdout + done.stderr
+        assert done.stderr.count("NOT verified") == 1
+        assert the_case(one).journal.last("notice") is not None
+
+
 def test_a_dry_run_and_a_probe_change_nothing_on_any_machine(tmp_path: Path) -> None:
     with lab(tmp_path / "lab") as one:
         boot_id = one.host.boot_id

@@ -32,7 +32,7 @@ def test_every_adapter_names_its_endpoint_type() -> None:
 
 def test_a_refused_login_is_not_tried_again_in_the_run(host: Host, machine: FakeMachine) -> None:
     machine.script = Script(refuse_login=True)
-    connections = Connections({})
+    connections = Connections({}, print)
     for _ in range(3):
         with (
             pytest.raises(LoginRefusedError) as caught,
@@ -44,7 +44,7 @@ def test_a_refused_login_is_not_tried_again_in_the_run(host: Host, machine: Fake
 
 
 def test_no_more_sessions_to_one_endpoint_than_its_limit(host: Host) -> None:
-    connections, endpoint = Connections({}), host.controllers[0]
+    connections, endpoint = Connections({}, print), host.controllers[0]
     opened = [
         connections.open(host, endpoint, Power, Deadline.after(1)) for _ in range(SESSIONS_PER_ENDPOINT)
     ]
@@ -59,7 +59,7 @@ def test_no_more_sessions_to_one_endpoint_than_its_limit(host: Host) -> None:
 
 
 def test_able_lists_what_can_do_it_in_the_users_order() -> None:
-    connections = Connections({})
+    connections = Connections({}, print)
     one, other = IpmiEndpoint(address="192.0.2.110"), IpmiEndpoint(address="192.0.2.111")
     assert connections.able((other, one), NmiInjector) == [other, one]
     assert connections.able((other, one), Shell) == []
