@@ -211,3 +211,13 @@ class PartialError(RunError):
     """The evidence is home, but something that was asked for is missing."""
 
     code = "partial"
+
+
+def defect(error: BaseException) -> str:
+    """Name an error that is no `CollectorError` by its place, without the values it met."""
+    import traceback
+    from pathlib import PurePath
+
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    return f"internal error: {type(error).__name__} at {place}"

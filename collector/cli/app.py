@@ -11,7 +11,7 @@ import typer
 
 from collector.cli import case, collect, config, demo, exit_codes, playbook, probe
 from collector.cli.exit_codes import ExitCode, of
-from collector.errors import CollectorError
+from collector.errors import CollectorError, defect
 
 app = typer.Typer(
     name="hang-collector",
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
         _say("interrupted", "Nothing that was collected is lost.")
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a message instead of a traceback
-        _say(_defect(error), "Please report it with the command line; the case and its journal are whole.")
+        _say(defect(error), "Please report it with the command line; the case and its journal are whole.")
         return ExitCode.INTERNAL
     return int(status or 0)
 
@@ -72,12 +72,3 @@ def _say(message: str, hint: str) -> None:
     from collector.render.text import printable
 
     print(f"error: {printable(message)}\n  hint: {printable(hint)}", file=sys.stderr)
-
-
-def _defect(error: Exception) -> str:
-    """Name the place of a defect without the values that a traceback may hold."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "unknown place"
-    return f"internal error: {type(error).__name__} at {place}"
