@@ -7,11 +7,11 @@ DUMP_ELF_INCOMPLETE; Linux include/linux/elfcore.h for PN_XNUM.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from collector.dump import vmcoreinfo
-from collector.dump.report import OUT_OF_SPACE, DumpFile, DumpFormat, DumpReport, Identity, Source
+from collector.dump.report import OUT_OF_SPACE, DumpFormat, DumpReport, Identity, Source, State
 from collector.errors import DumpError
 
 MAGIC = b"\x7fELF"
@@ -24,6 +24,8 @@ _PROGRAM_HEADER_BYTES = 56
 _SECTION_HEADER = "IIQQQQIIQQ"
 _SECTION_HEADER_BYTES, _SH_INFO = 64, 7
 _PT_LOAD, _PT_NOTE = 1, 4
+_NT_PRSTATUS = 1
+_MACHINES = {21: "ppc64", 22: "s390x", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
 _PN_XNUM = 0xFFFF
 _DUMP_ELF_INCOMPLETE = 0x1
 _NOTE = "III"  # bytes in the name, bytes in the description, type
@@ -33,32 +35,45 @@ _MOST_NOTE_BYTES = 1 << 24  # 400 bytes for each CPU, and VMCOREINFO
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of memory: where it lies in the file, where it was, and how many bytes of it are in the file."""
+
+    offset: int
+    virtual: int
+    physical: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Core:
-    """What the headers say: which crash it is, whether it is marked incomplete, where its segments end."""
+    """What the headers say: which crash it is, whether it is marked incomplete, where its segments lie."""
 
     identity: Identity
     fault: str
     end: int
+    loads: tuple[Segment, ...]
+    info: Mapping[str, str]
 
 
-def inspect(file: DumpFile) -> DumpReport:
+def inspect(source: Source) -> DumpReport:
     """Say whether every segment of memory ends within the file.
 
     Raises:
         DumpError: the headers contradict the format, or it is no core of a 64-bit machine.
     """
-    core = read_core(file)
+    core, size = read_core(source), source.size
     if core is None:
-        return DumpReport(DumpFormat.ELF, False, "it ends inside its headers", file.size)
-    fault = core.fault or (f"it ends {core.end - file.size} bytes early" if file.size < core.end else "")
-    return DumpReport.of(
-        DumpFormat.ELF,
-        core.identity,
-        complete=not fault,
-        reason=fault or "every segment of memory is there",
-        size=file.size,
-        expected_size=core.end,
-    )
+        return DumpReport(
+            DumpFormat.ELF, State.TRUNCATED, "it ends inside its headers", size, missing="headers"
+        )
+    if core.fault:
+        verdict = State.INCOMPLETE, core.fault, "segments of memory"
+    elif size < core.end:
+        verdict = State.TRUNCATED, f"it ends {core.end - size} bytes early", "the last segments of memory"
+    else:
+        verdict = State.COMPLETE, "every segment of memory is there", ""
+    state, reason, missing = verdict
+    return DumpReport(DumpFormat.ELF, state, reason, size, core.end, missing, core.identity)
 
 
 def read_core(source: Source) -> Core | None:
@@ -89,48 +104,55 @@ def read_core(source: Source) -> Core | None:
     if len(table) < phnum * _PROGRAM_HEADER_BYTES:
         return None
 
-    segments = [
-        (fields[0], fields[2], fields[5]) for fields in struct.iter_unpack(order + _PROGRAM_HEADER, table)
-    ]
-    loads = [(offset, size) for segment, offset, size in segments if segment == _PT_LOAD]
+    return _core(source, order, machine, flags, table)
+
+
+def _core(source: Source, order: str, machine: int, flags: int, table: bytes) -> Core:
+    """Make sense of the program headers, and of the notes that they lead to."""
+    loads, notes = [], []
+    for kind, _, offset, virtual, physical, size, _, _ in struct.iter_unpack(order + _PROGRAM_HEADER, table):
+        if kind == _PT_LOAD:
+            loads.append(Segment(offset, virtual, physical, size))
+        elif kind == _PT_NOTE:
+            notes.append((offset, size))
     if not loads:
         raise _damaged("no segment of memory")
-    info_text = _vmcoreinfo(
-        source, order, [(at, size) for segment, at, size in segments if segment == _PT_NOTE]
+    text, cpus = _read_notes(source, order, notes)
+    info = vmcoreinfo.parse(text)
+    identity = Identity(
+        crash_time=vmcoreinfo.crash_time(info),
+        kernel_release=vmcoreinfo.release(info),
+        architecture=_MACHINES.get(machine),
+        cpus=cpus or None,
+        details={"elf_machine": machine, "segments": len(loads), **vmcoreinfo.details(info)},
     )
-    facts = vmcoreinfo.parse(info_text)
-    return Core(
-        Identity(
-            crash_time=vmcoreinfo.crash_time(facts),
-            kernel_release=vmcoreinfo.release(facts),
-            details={"elf_machine": machine, "segments": len(loads), **vmcoreinfo.details(facts)},
-        ),
-        OUT_OF_SPACE if flags & _DUMP_ELF_INCOMPLETE else "",
-        max(offset + size for offset, size in loads),
-    )
+    fault = OUT_OF_SPACE if flags & _DUMP_ELF_INCOMPLETE else ""
+    end = max(segment.offset + segment.size for segment in loads)
+    return Core(identity, fault, end, tuple(loads), info)
 
 
-def _vmcoreinfo(source: Source, order: str, segments: list[tuple[int, int]]) -> bytes:
-    """Return the text of the VMCOREINFO note; empty when there is none."""
-    budget = _MOST_NOTE_BYTES
+def _read_notes(source: Source, order: str, segments: list[tuple[int, int]]) -> tuple[bytes, int]:
+    """Return the text of the VMCOREINFO note, empty when there is none, and how many CPUs have a status."""
+    text, cpus, budget = b"", 0, _MOST_NOTE_BYTES
     for offset, size in segments:
         raw = source.read(offset, min(size, budget))
         budget -= len(raw)
-        for name, description in _notes(raw, order):
+        for name, kind, description in _notes(raw, order):
             if name == b"VMCOREINFO":
-                return description
-    return b""
+                text = text or description
+            cpus += (name, kind) == (b"CORE", _NT_PRSTATUS)
+    return text, cpus
 
 
-def _notes(raw: bytes, order: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the name and the description of each note; both are padded to four bytes."""
+def _notes(raw: bytes, order: str) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield the name, the type and the description of each note; both texts are padded to four bytes."""
     at, head = 0, struct.calcsize(order + _NOTE)
     while at + head <= len(raw):
-        name_size, size, _ = struct.unpack_from(order + _NOTE, raw, at)
+        name_size, size, kind = struct.unpack_from(order + _NOTE, raw, at)
         name_at = at + head
         text_at = name_at + (name_size + 3) // 4 * 4
         at = text_at + (size + 3) // 4 * 4
-        yield raw[name_at : name_at + name_size].rstrip(b"\0"), raw[text_at : text_at + size]
+        yield raw[name_at : name_at + name_size].rstrip(b"\0"), kind, raw[text_at : text_at + size]
 
 
 def _damaged(what: str) -> DumpError:

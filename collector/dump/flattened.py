@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 from collector.dump import elf, kdump
-from collector.dump.report import OUT_OF_SPACE, Buffer, DumpFile, DumpFormat, DumpReport, Identity
+from collector.dump.report import OUT_OF_SPACE, Buffer, DumpFormat, DumpReport, Identity, Source, State
 from collector.errors import DumpError
 
 MAGIC = b"makedumpfile\0"
@@ -35,7 +35,7 @@ class _Walk:
     head: bytes
 
 
-def inspect(file: DumpFile) -> DumpReport:
+def inspect(file: Source) -> DumpReport:
     """Say whether the stream reaches its end marker, and what the dump inside says of itself.
 
     Raises:
@@ -48,19 +48,21 @@ def inspect(file: DumpFile) -> DumpReport:
             hint="Fetch the dump again and compare its checksum with the host's copy.",
         )
     walk = _walk(file)
-    identity, inner_fault = _inner(walk.head)
-    fault = walk.fault or inner_fault
-    return DumpReport.of(
-        DumpFormat.FLATTENED,
-        identity,
-        complete=not fault,
-        reason=fault or f"the stream has its end marker after {walk.records} records",
-        size=file.size,
-        expected_size=None if walk.fault else walk.end,
-    )
+    if walk.fault:
+        identity = _identity(walk.head)
+        return DumpReport(
+            DumpFormat.FLATTENED, State.TRUNCATED, walk.fault, file.size, None, "its end", identity
+        )
+    identity, fault = _inner(walk.head)
+    if fault:
+        return DumpReport(
+            DumpFormat.FLATTENED, State.INCOMPLETE, fault, file.size, walk.end, "pages", identity
+        )
+    whole = f"the stream has its end marker after {walk.records} records"
+    return DumpReport(DumpFormat.FLATTENED, State.COMPLETE, whole, file.size, walk.end, "", identity)
 
 
-def _walk(file: DumpFile) -> _Walk:
+def _walk(file: Source) -> _Walk:
     """Go from record to record to the end marker, and keep what belongs to the dump's first bytes.
 
     Bytes after the marker are no fault: a stream that was written to a bare disk has them.
@@ -81,6 +83,14 @@ def _walk(file: DumpFile) -> _Walk:
         at += size
         records += 1
     return _Walk(f"it was cut: no end marker after {records} records", at, records, bytes(head))
+
+
+def _identity(head: bytes) -> Identity:
+    """Return what a dump that was cut says of itself; its headers may have come last, and be cut off."""
+    try:
+        return _inner(head)[0]
+    except DumpError:
+        return Identity()
 
 
 def _inner(head: bytes) -> tuple[Identity, str]:

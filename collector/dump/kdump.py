@@ -19,11 +19,11 @@ from collector.dump import vmcoreinfo
 from collector.dump.report import (
     CHUNK,
     OUT_OF_SPACE,
-    DumpFile,
     DumpFormat,
     DumpReport,
     Identity,
     Source,
+    State,
     printable,
     utc,
 )
@@ -34,19 +34,21 @@ MAGIC = b"KDUMP   "
 INCOMPLETE = 0x8
 """Status flag DUMP_DH_COMPRESSED_INCOMPLETE: makedumpfile itself ran out of space."""
 
-_HEADER = "8si65s65s65s65s65s65s6xqqIiiiIIII"
+_HEADER = "8si65s65s65s65s65s65s6xqqIiiiIIIIIi"
 """disk_dump_header: signature, header_version, six utsname fields, timestamp (s, µs), status, block_size,
-sub_hdr_size, bitmap_blocks, max_mapnr, total_ram_blocks, device_blocks, written_blocks."""
+sub_hdr_size, bitmap_blocks, max_mapnr, total_ram_blocks, device_blocks, written_blocks, current_cpu,
+nr_cpus."""
 
 _SUB_HEADER = "Qii11Q"
 """kdump_sub_header: phys_base, dump_level, split, start_pfn, end_pfn, offset and size of VMCOREINFO, of the
 notes and of the erase info, start_pfn_64, end_pfn_64, max_mapnr_64. Fields after `split` came with header
 versions 2 to 6; an older sub header is zero there, being padded to a block."""
 
-_DESCRIPTOR_BYTES = 24  # page_desc: i64 offset, u32 size, u32 flags, u64 page_flags
+DESCRIPTOR_BYTES = 24  # page_desc: i64 offset, u32 size, u32 flags, u64 page_flags
 _HEADER_VERSIONS = range(1, 16)  # 6 is the newest
 _BLOCK_SIZES = frozenset(1 << shift for shift in range(9, 21))  # 512 B to 1 MiB; pages are 4 to 64 KiB
 _MOST_SUB_HEADER_BYTES = 1 << 28  # the notes of every CPU are in it
+_MOST_CPUS = 1 << 16
 _WIDE_PFN_VERSION = 6  # the first version whose *_64 fields count
 _COMPRESSION = {0x1: "zlib", 0x2: "lzo", 0x4: "snappy", 0x20: "zstd"}
 
@@ -86,30 +88,30 @@ class _Pages:
     end: int
 
 
-def inspect(file: DumpFile) -> DumpReport:
+def inspect(source: Source) -> DumpReport:
     """Say whether the dump is whole: every page in the bitmap has a descriptor, and the last page is there.
 
     Raises:
         DumpError: the headers contradict the format.
     """
-    header = read_header(file)
+    header = read_header(source)
     if header is None:
-        return _report(file, Identity(), "it ends inside its headers")
-    identity = header.identity
+        return _truncated(source, Identity(), "headers", None)
     if header.split:  # each part describes the pages of all parts, so one alone proves nothing
-        return _report(
-            file, identity, "it is one part of a split dump: join all with makedumpfile --reassemble"
+        reason = "it is one part of a split dump: join all with makedumpfile --reassemble"
+        return DumpReport(
+            DumpFormat.KDUMP, State.INCOMPLETE, reason, source.size, None, "the other parts", header.identity
         )
-    if file.size < header.descriptor_offset:
-        return _report(file, identity, "it ends before its page descriptors", header.descriptor_offset)
-    count = _count_pages(file, header)
-    data_offset = header.descriptor_offset + count * _DESCRIPTOR_BYTES
-    if file.size < data_offset:
-        return _report(file, identity, "it ends inside its page descriptors", data_offset)
-    pages = _read_descriptors(file, header, count)
+    if source.size < header.descriptor_offset:
+        return _truncated(source, header.identity, "bitmaps", header.descriptor_offset)
+    count = _count_pages(source, header)
+    data_offset = header.descriptor_offset + count * DESCRIPTOR_BYTES
+    if source.size < data_offset:
+        return _truncated(source, header.identity, "page descriptors", data_offset)
+    pages = _read_descriptors(source, header, count)
     end = max(data_offset, pages.end, header.erase_info_end)
-    fault = _fault(header, count, pages, file.size, end)
-    return _report(file, identity, fault, end, whole=f"all {count} pages are there")
+    state, reason, missing = _verdict(header, count, pages, source.size, end)
+    return DumpReport(DumpFormat.KDUMP, state, reason, source.size, end, missing, header.identity)
 
 
 def read_header(source: Source) -> Header | None:
@@ -122,8 +124,9 @@ def read_header(source: Source) -> Header | None:
     if len(raw) < struct.calcsize("<" + _HEADER):
         return None
     order = "<" if int.from_bytes(raw[8:12], "little") in _HEADER_VERSIONS else ">"
-    fields = struct.unpack(order + _HEADER, raw)[:15]
-    _, version, *names, seconds, _, status, block_size, sub_blocks, bitmap_blocks, max_mapnr = fields
+    fields = struct.unpack(order + _HEADER, raw)
+    _, version, *names, seconds, _, status, block_size, sub_blocks, bitmap_blocks = fields[:14]
+    max_mapnr, cpus = fields[14], fields[19]
     _check("header_version", version, version in _HEADER_VERSIONS)
     _check("block_size", block_size, block_size in _BLOCK_SIZES)
     _check("sub_hdr_size", sub_blocks, 1 <= sub_blocks <= _MOST_SUB_HEADER_BYTES // block_size)
@@ -155,6 +158,8 @@ def read_header(source: Source) -> Header | None:
             crash_time=utc(seconds) or vmcoreinfo.crash_time(info),
             kernel_release=release or vmcoreinfo.release(info),
             hostname=node or None,
+            architecture=machine or None,
+            cpus=cpus if 0 < cpus <= _MOST_CPUS else None,
             details={
                 "header_version": version,
                 "status": f"{status:#x}",
@@ -179,13 +184,13 @@ def _count_pages(source: Source, header: Header) -> int:
 def _read_descriptors(source: Source, header: Header, count: int) -> _Pages:
     """Go through the page descriptors in bounded pieces."""
     missing = damaged = last = 0
-    data_offset = header.descriptor_offset + count * _DESCRIPTOR_BYTES
+    data_offset = header.descriptor_offset + count * DESCRIPTOR_BYTES
     swapped = (header.order == ">") != (sys.byteorder == "big")
-    words_per_page = _DESCRIPTOR_BYTES // 4
-    step = CHUNK // _DESCRIPTOR_BYTES
+    words_per_page = DESCRIPTOR_BYTES // 4
+    step = CHUNK // DESCRIPTOR_BYTES
     for done in range(0, count, step):
-        at = header.descriptor_offset + done * _DESCRIPTOR_BYTES
-        raw = source.read(at, min(step, count - done) * _DESCRIPTOR_BYTES)
+        at = header.descriptor_offset + done * DESCRIPTOR_BYTES
+        raw = source.read(at, min(step, count - done) * DESCRIPTOR_BYTES)
         offsets, words = array("Q", raw), array("I", raw)
         if swapped:
             offsets.byteswap()
@@ -201,8 +206,19 @@ def _read_descriptors(source: Source, header: Header, count: int) -> _Pages:
     return _Pages(missing, damaged, last)
 
 
-def _fault(header: Header, count: int, pages: _Pages, size: int, end: int) -> str:
-    """Return what is wrong with the dump, the worst first; empty when it is whole."""
+def _verdict(header: Header, count: int, pages: _Pages, size: int, end: int) -> tuple[State, str, str]:
+    """Return the state, the reason, and what is missing; of several faults the worst."""
+    if fault := _fault(header, count, pages):
+        return State.INCOMPLETE, fault, "pages"
+    if size < end:
+        return State.TRUNCATED, f"it ends {end - size} bytes early", "the last pages"
+    if size > end:
+        return State.UNKNOWN, f"{size - end} unknown bytes follow its last page", ""
+    return State.COMPLETE, f"all {count} pages are there", ""
+
+
+def _fault(header: Header, count: int, pages: _Pages) -> str:
+    """Return what the dump tool did not finish; empty when it finished."""
     if header.status & INCOMPLETE:
         return OUT_OF_SPACE
     if not count:
@@ -211,25 +227,18 @@ def _fault(header: Header, count: int, pages: _Pages, size: int, end: int) -> st
         return f"{pages.missing} of {count} page descriptors were never written"
     if pages.damaged:
         return f"{pages.damaged} of {count} page descriptors are damaged"
-    if size != end:
-        return (
-            f"it ends {end - size} bytes early"
-            if size < end
-            else f"{size - end} unknown bytes follow its last page"
-        )
     return ""
 
 
-def _report(
-    file: DumpFile, identity: Identity, fault: str, expected_size: int | None = None, *, whole: str = ""
-) -> DumpReport:
-    return DumpReport.of(
+def _truncated(source: Source, identity: Identity, missing: str, expected_size: int | None) -> DumpReport:
+    return DumpReport(
         DumpFormat.KDUMP,
+        State.TRUNCATED,
+        f"it ends inside its {missing}",
+        source.size,
+        expected_size,
+        missing,
         identity,
-        complete=not fault,
-        reason=fault or whole,
-        size=file.size,
-        expected_size=expected_size,
     )
 
 

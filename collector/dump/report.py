@@ -22,79 +22,104 @@ _LATEST_TIME = 1 << 33  # the year 2242: later is damage, not a crash
 
 
 class DumpFormat(StrEnum):
-    """The formats that are told apart by their first bytes."""
+    """The formats that are told apart by their content."""
 
     KDUMP = "kdump-compressed"
     FLATTENED = "kdump-flattened"
     ELF = "elf-vmcore"
+    WINDOWS = "windows-kernel-dump"
+    OFFLINE_WINDOWS = "windows-offline-dump"
+    MINIDUMP = "windows-minidump"
+    VMWARE = "vmware-memory"
+    ESXI = "esxi-zdump"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """The verdict on a dump, from its bytes."""
+
+    COMPLETE = "complete"  # nothing that its headers promise is missing
+    TRUNCATED = "truncated"  # the file ends before the bytes that its headers promise
+    INCOMPLETE = "incomplete"  # the dump tool left parts out, or says itself that it did not finish
+    ENCRYPTED = "encrypted"  # only the holder of the key can say more
+    EMPTY = "empty"  # no byte, or none but zeros
+    STALE = "stale"  # whole, and of an older crash than the one that was looked for
+    UNKNOWN = "unknown"  # not a format that is read here, or one that contradicts itself
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why the system crashed: the code as its own tools write it (`0x80`, `panic`), and what it means."""
+
+    code: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which crash of which host a dump is of; None and empty where the dump does not say."""
+    """Which crash of which system a dump is of; None and empty where the dump does not say.
+
+    Args:
+        crash_time: when it crashed, UTC.
+        kernel_release: as `uname -r` says it; the build number of a Windows.
+        hostname: as `uname -n` says it.
+        architecture: as `uname -m` says it: `x86_64`, `aarch64`, `i686`.
+        cpus: how many processors the system had.
+        memory: bytes of its memory.
+        uptime: seconds from boot to crash.
+        cause: why it crashed.
+        details: further facts by name, for people to read.
+    """
 
     crash_time: datetime | None = None
     kernel_release: str | None = None
     hostname: str | None = None
+    architecture: str | None = None
+    cpus: int | None = None
+    memory: int | None = None
+    uptime: float | None = None
+    cause: Cause | None = None
     details: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DumpReport:
-    """Whether a dump is whole, in one sentence, and the facts in its header.
+    """Whether a dump is whole, in one sentence, and what it is of.
 
     Args:
         format: what the file is.
-        complete: True when nothing that the headers promise is missing.
-        reason: why it is, or is not, complete; one sentence.
+        state: the verdict.
+        reason: why that is the verdict; one sentence.
         size: bytes in the file.
         expected_size: bytes that the headers promise; None when they cannot be read that far.
-        crash_time: when the kernel crashed, UTC; None when the dump does not say.
-        kernel_release: as `uname -r` says it.
-        hostname: as `uname -n` says it.
-        details: further facts by name, for people to read.
+        missing: the part that is not there (`page descriptors`, `pages`); empty when nothing is missing.
+        identity: which crash of which system it is of.
     """
 
     format: DumpFormat
-    complete: bool
+    state: State
     reason: str
     size: int
     expected_size: int | None = None
-    crash_time: datetime | None = None
-    kernel_release: str | None = None
-    hostname: str | None = None
-    details: Mapping[str, str | int] = field(default_factory=dict)
+    missing: str = ""
+    identity: Identity = Identity()
 
-    @classmethod
-    def of(
-        cls,
-        kind: DumpFormat,
-        identity: Identity,
-        *,
-        complete: bool,
-        reason: str,
-        size: int,
-        expected_size: int | None = None,
-    ) -> DumpReport:
-        """Join what the dump is of with what was found out about its completeness."""
-        return cls(
-            format=kind,
-            complete=complete,
-            reason=reason,
-            size=size,
-            expected_size=expected_size,
-            crash_time=identity.crash_time,
-            kernel_release=identity.kernel_release,
-            hostname=identity.hostname,
-            details=identity.details,
-        )
+    @property
+    def complete(self) -> bool:
+        """True when nothing that the headers promise is missing."""
+        return self.state is State.COMPLETE
 
 
 class Source(Protocol):
-    """Bytes at an offset: a file, or a dump inside another format."""
+    """Bytes at an offset: a file here or on the host, or a dump inside another format."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        ...
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return at most `size` bytes from `offset`; fewer, or none, at the end."""
+        """Return at most `size` bytes from `offset`; fewer, or none, at the end. Raises: DumpError."""
         ...
 
 
@@ -103,6 +128,7 @@ class Buffer:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self.size = len(data)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return at most `size` bytes from `offset`."""

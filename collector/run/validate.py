@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from collector.dump.linux import inspect
+from collector.dump.identify import inspect
 from collector.dump.report import DumpReport
 from collector.errors import DumpError
 from collector.run.incident import Incident
@@ -40,8 +40,8 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
             complete=problem is None,
             format=report.format,
             reason=problem or report.reason,
-            release=report.kernel_release,
-            crash_time=report.crash_time.isoformat() if report.crash_time else None,
+            release=report.identity.kernel_release,
+            crash_time=report.identity.crash_time.isoformat() if report.identity.crash_time else None,
         )
         incident.progress.note(f"{path}: {problem or report.reason}")
         if problem:
@@ -52,6 +52,6 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
 def _problem(report: DumpReport, claimed_at: datetime) -> str | None:
     if not report.complete:
         return report.reason
-    if report.crash_time is not None and report.crash_time < claimed_at - _CLOCK_SLACK:
-        return f"it is whole, but of an older crash: {report.crash_time:%Y-%m-%d %H:%M:%S} UTC"
+    if report.identity.crash_time is not None and report.identity.crash_time < claimed_at - _CLOCK_SLACK:
+        return f"it is whole, but of an older crash: {report.identity.crash_time:%Y-%m-%d %H:%M:%S} UTC"
     return None

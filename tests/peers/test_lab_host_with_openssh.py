@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.dump.linux import inspect
+from collector.dump.identify import inspect
 from collector.lab.crash import HOSTILE_NAMES, Reaction, Script
 from collector.lab.host import LabHost, State
 from tests.peers.server import tool
@@ -147,7 +147,7 @@ def test_the_nmi_brings_a_dump_and_a_new_boot(tmp_path: Path) -> None:
         assert b"Kernel panic - not syncing" in ssh(host, "journalctl -b -1 -k --no-pager").stdout
     (dump,) = tmp_path.glob("crash/127.0.0.1-20*/vmcore")
     report = inspect(dump)
-    assert (report.complete, report.hostname) == (True, "db01")
+    assert (report.complete, report.identity.hostname) == (True, "db01")
     assert b"Kernel panic" in (dump.parent / "vmcore-dmesg.txt").read_bytes()
     assert b"saving vmcore complete" in (dump.parent / "kexec-dmesg.log").read_bytes()
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from collector.dump.linux import inspect
+from collector.dump.identify import inspect
 from collector.dump.report import DumpFormat
 from collector.lab import vmcore
 from tests.peers.server import free_port, running, tool, wait_for_port
@@ -76,8 +76,8 @@ def test_we_find_the_dump_that_makedumpfile_wrote_whole(dump: Path, option: str,
     run(tool("makedumpfile", package="makedumpfile"), option, "-d", 1, dump, copy)
     report = inspect(copy)
     assert (report.complete, report.reason) == (True, f"all {PAGES} pages are there")
-    assert (report.crash_time, report.hostname) == (CRASHED, "db01")
-    assert report.details["compression"] == compression
+    assert (report.identity.crash_time, report.identity.hostname) == (CRASHED, "db01")
+    assert report.identity.details["compression"] == compression
     copy.write_bytes(copy.read_bytes()[:-1])
     assert inspect(copy).reason == "it ends 1 bytes early"
 
@@ -90,7 +90,7 @@ def test_we_find_the_stream_that_makedumpfile_wrote_whole(dump: Path) -> None:
     report = inspect(copy)
     assert (report.format, report.complete) == (DumpFormat.FLATTENED, True)
     assert report.expected_size == report.size
-    assert (report.crash_time, report.hostname) == (CRASHED, "db01")
+    assert (report.identity.crash_time, report.identity.hostname) == (CRASHED, "db01")
     copy.write_bytes(copy.read_bytes()[:-1])
     assert not inspect(copy).complete
 
@@ -107,12 +107,12 @@ def test_we_find_the_dumps_that_qemu_wrote_whole(tmp_path: Path) -> None:
     core, stream = tmp_path / "core", tmp_path / "stream"
     _dump_a_stopped_guest(tmp_path, {"elf": core, "kdump-zlib": stream})
     elf = inspect(core)
-    assert (elf.format, elf.complete, elf.kernel_release) == (DumpFormat.ELF, True, None)
+    assert (elf.format, elf.complete, elf.identity.kernel_release) == (DumpFormat.ELF, True, None)
     assert elf.expected_size is not None
     assert elf.size - 64 < elf.expected_size <= elf.size  # QEMU puts its section names after the memory
     kdump = inspect(stream)
     assert (kdump.format, kdump.complete) == (DumpFormat.FLATTENED, True)
-    assert kdump.details["machine"] == "x86_64"
+    assert kdump.identity.details["machine"] == "x86_64"
 
 
 def _dump_a_stopped_guest(folder: Path, dumps: dict[str, Path]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.dump.linux import inspect
+from collector.dump.identify import inspect
 from collector.dump.report import DumpFormat
 from collector.lab import vmcore
 
@@ -22,7 +22,8 @@ def test_it_is_whole_and_of_this_crash(tmp_path: Path, flat: bool) -> None:
     report = inspect(path)
     assert report.complete, report.reason
     assert report.format == (DumpFormat.FLATTENED if flat else DumpFormat.KDUMP)
-    assert (report.hostname, report.kernel_release, report.crash_time) == ("db01", vmcore.RELEASE, CRASHED)
+    of = report.identity
+    assert (of.hostname, of.kernel_release, of.crash_time) == ("db01", vmcore.RELEASE, CRASHED)
 
 
 def test_filler_pages_give_the_file_its_size() -> None:
@@ -35,7 +36,7 @@ def test_a_log_that_is_too_long_is_cut_and_the_dump_stays_whole(tmp_path: Path) 
     path.write_bytes(vmcore.kdump("d" * 200, CRASHED, [(0.0, "x" * 5000)] * 1000, filler_pages=0))
     report = inspect(path)
     assert report.complete
-    assert report.hostname == "d" * 64
+    assert report.identity.hostname == "d" * 64
 
 
 def test_a_size_beyond_the_made_up_machine_is_refused() -> None:

@@ -1,0 +1,39 @@
+"""Which format is it, and is it whole? Decided by content alone: a file name proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from collector.dump import elf, flattened, kdump
+from collector.dump.report import CHUNK, DumpFile, DumpFormat, DumpReport, Source, State
+
+_READERS: tuple[tuple[bytes, Callable[[Source], DumpReport]], ...] = (
+    (kdump.MAGIC, kdump.inspect),
+    (flattened.MAGIC, flattened.inspect),
+    (elf.MAGIC, elf.inspect),
+)
+_FIRST_BYTES = 16
+
+
+def inspect(path: Path) -> DumpReport:
+    """Read the dump's headers and say whether it is whole. Holds a few MB of memory for a dump of any size.
+
+    Raises:
+        DumpError: the file cannot be read, or contradicts its own format.
+    """
+    with DumpFile(path) as file:
+        return inspect_source(file)
+
+
+def inspect_source(source: Source) -> DumpReport:
+    """Say the same of bytes that lie elsewhere. Raises: DumpError."""
+    first = source.read(0, _FIRST_BYTES)
+    for magic, reader in _READERS:
+        if first.startswith(magic):
+            return reader(source)
+    if not source.read(0, CHUNK).strip(b"\0"):
+        nothing = f"its first {min(CHUNK, source.size)} bytes are zeros" if source.size else "it has no bytes"
+        return DumpReport(DumpFormat.UNKNOWN, State.EMPTY, nothing, source.size, missing="everything")
+    reason = f"it is no dump of a known format: it starts with {first!a}"
+    return DumpReport(DumpFormat.UNKNOWN, State.UNKNOWN, reason, source.size)
