@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from collector.model.host import Platform
-from collector.model.result import StepResult
+from collector.model.result import Outcome, StepResult
 from collector.model.verdict import Level
 
 
@@ -85,3 +85,8 @@ class HostAudit:
     verdicts: tuple[CheckVerdict, ...] = ()
     estimate: DumpEstimate | None = None
     gathered: tuple[StepResult, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """True when at least one gatherer came back with facts of tonight."""
+        return any(step.outcome is Outcome.SUCCESS for step in self.gathered)
