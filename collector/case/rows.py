@@ -15,7 +15,10 @@ from collector.case.folder import PAYLOAD, safe_name
 from collector.case.journal import Entry
 from collector.case.wording import offset, pairs, shown, size, span
 
-VERDICTS = ("complete", "not whole", "not checked", "not home")
+VERDICTS = (
+    *("complete", "not checked", "truncated", "incomplete", "encrypted", "stale", "unknown", "empty"),
+    "not home",
+)
 """What is known of a dump, best first."""
 
 _LEVELS = ("critical", "warning", "unknown", "ok")  # worst first
@@ -94,6 +97,8 @@ class Dump:
     sha256: str
     verdict: str
     reason: str
+    remedy: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +237,8 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
         check = checked.get(artifact.data.get("path")) or checked.get(remote) if artifact else None
         verdict = "not home" if artifact is None else "not checked"
         if check is not None:
-            verdict = "complete" if check.data.get("complete") is True else "not whole"
+            state = text(check, "state")
+            verdict = state if state in VERDICTS else "unknown"
         rows.append(
             Dump(
                 remote=shown(remote),
@@ -241,6 +247,8 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
                 sha256=text(artifact, "sha256") if artifact else "",
                 verdict=verdict,
                 reason=text(check, "reason") if check else "",
+                remedy=text(check, "remedy") if check else "",
+                note=text(check, "note") if check else "",
             )
         )
     return rows

@@ -34,6 +34,14 @@ _DIAGNOSES = {
     "unknown": "It is not known whether {host} hangs",
 }
 
+_DUMPS = {
+    "complete": "the dump ({size}) is home and complete",
+    "stale": "a dump is home, but it is of an older crash",
+    "unknown": "a file is home, but it is no dump that can be read",
+    "not checked": "a dump is home and not checked yet",
+    "not home": "a dump was found and is not home yet",
+}
+
 
 def tone(word: str) -> Tone:
     """How a word of the journal should feel; one that is not known here is bad news."""
@@ -109,7 +117,8 @@ class Story:
         if self.began is None:
             return "Nothing is written down yet."
         clauses = [self._diagnosis_clause(), self._nmi_clause(), self._dump_clause()]
-        return ("Dry run: " if self.dry_run else "") + "; ".join(clause for clause in clauses if clause) + "."
+        sentence = ("Dry run: " if self.dry_run else "") + "; ".join(filter(None, clauses)) + "."
+        return f"{sentence} {self.dump.remedy}".rstrip() if self.dump is not None else sentence
 
     def _diagnosis_clause(self) -> str:
         if self.diagnosis is None:
@@ -129,12 +138,9 @@ class Story:
 
     def _dump_clause(self) -> str:
         if self.dump is not None:
-            return {
-                "complete": f"the dump ({self.dump.size}) is home and complete",
-                "not whole": "a dump is home, but it is not whole",
-                "not checked": "a dump is home and not checked yet",
-                "not home": "a dump was found and is not home yet",
-            }[self.dump.verdict]
+            return _DUMPS.get(self.dump.verdict, "a dump is home, but it is {verdict}").format(
+                size=self.dump.size, verdict=self.dump.verdict
+            )
         if self._no_dump:
             return "no dump came of it"
         return "no dump was seen yet" if self.nmi_at else ""

@@ -123,7 +123,7 @@ def _stage(line: Sequence[Entry]) -> Told:
 def _checked(line: Sequence[Entry]) -> Told:
     entry = line[0]
     whole = entry.data.get("complete") is True
-    title = "The dump is complete" if whole else "The dump is not whole"
+    title = f"The dump is {text(entry, 'state') or 'not whole'}"
     return title, f"{text(entry, 'path')}: {text(entry, 'reason')}", "success" if whole else "failed"
 
 

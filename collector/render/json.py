@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collector.model.result import HostResult
     from collector.run.examine import Examination
     from collector.run.history import CaseSummary
+    from collector.run.inspect import Inspected
 
 
 def examinations(seen: Sequence[Examination]) -> None:
@@ -42,6 +43,15 @@ def verification(found: Verification) -> None:
 def cases(summaries: Sequence[CaseSummary]) -> None:
     """`case list`: one object a case."""
     _print("hang-collector/cases/1", {"cases": [asdict(one) for one in summaries]})
+
+
+def dumps(inspected: Sequence[Inspected]) -> None:
+    """`inspect`: one object a dump."""
+    rows = []
+    for one in inspected:
+        found = asdict(one.verdict)
+        rows.append({"path": one.path, **found.pop("report"), **found})
+    _print("hang-collector/dumps/1", {"dumps": rows})
 
 
 def _print(schema: str, body: dict[str, object]) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from collector.dump.identify import inspect
-from collector.dump.report import DumpReport
-from collector.errors import DumpError
+from collector.dump.verdict import Verdict, judge
 from collector.run.incident import Incident
-
-_CLOCK_SLACK = timedelta(minutes=10)
-"""How far the host's clock may stand behind ours: a hung host has often lost its time server too."""
+from collector.run.inspect import read
 
 
 def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> list[str]:
@@ -25,33 +21,34 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
     problems: list[str] = []
     for path in dumps:
         incident.progress.status(f"checking {path}")
-        try:
-            report = inspect(incident.case.path / path)
-        except DumpError as error:
-            incident.case.journal.append(
-                "dump.checked", path=path, complete=False, format="unknown", reason=error.message
-            )
-            problems.append(f"{path}: {error.message}")
-            continue
-        problem = _problem(report, claimed_at)
-        incident.case.journal.append(
-            "dump.checked",
-            path=path,
-            complete=problem is None,
-            format=report.format,
-            reason=problem or report.reason,
-            release=report.identity.kernel_release,
-            crash_time=report.identity.crash_time.isoformat() if report.identity.crash_time else None,
-        )
-        incident.progress.note(f"{path}: {problem or report.reason}")
-        if problem:
-            problems.append(f"{path}: {problem}")
+        verdict = judge(read(incident.case.path / path), since=claimed_at, host=incident.host.name)
+        _write_down(incident, path, verdict)
+        report = verdict.report
+        incident.progress.note(f"{path}: {report.state}: {report.reason}")
+        if verdict.note:
+            incident.progress.note(f"{path}: {verdict.note}")
+        if not report.complete:
+            problems.append(f"{path} is {report.state}: {report.reason}")
     return problems
 
 
-def _problem(report: DumpReport, claimed_at: datetime) -> str | None:
-    if not report.complete:
-        return report.reason
-    if report.identity.crash_time is not None and report.identity.crash_time < claimed_at - _CLOCK_SLACK:
-        return f"it is whole, but of an older crash: {report.identity.crash_time:%Y-%m-%d %H:%M:%S} UTC"
-    return None
+def _write_down(incident: Incident, path: str, verdict: Verdict) -> None:
+    report = verdict.report
+    identity = report.identity
+    incident.case.journal.append(
+        "dump.checked",
+        path=path,
+        complete=report.complete,
+        state=report.state,
+        format=report.format,
+        reason=report.reason,
+        remedy=verdict.remedy,
+        note=verdict.note,
+        bytes=report.size,
+        expected=report.expected_size,
+        missing=report.missing,
+        release=identity.kernel_release,
+        hostname=identity.hostname,
+        crash_time=identity.crash_time.isoformat() if identity.crash_time else None,
+        cause=f"{identity.cause.code}: {identity.cause.meaning}" if identity.cause else None,
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,22 @@ from collector.adapters.fake import Life, Script
 from collector.case import partfile
 from collector.case.folder import CaseFolder
 from collector.case.manifest import verify
+from collector.cli.app import run
 from collector.errors import CaseLockedError
+from collector.lab.vmcore import kdump
 from collector.run.collect import held
 from tests.scenarios.harness import Scene, a_dump
 
 
 def scene(folder: Path, **changes: object) -> Scene:
     return Scene(folder, script=replace(Script(dump=a_dump()), **changes))  # type: ignore[arg-type]
+
+
+def an_older_dump() -> bytes:
+    """A whole dump of yesterday's crash, that came late under the name of today's."""
+    return kdump(
+        "db01", datetime.now(UTC) - timedelta(days=1), [(0.0, "Linux version 6.1.0")], filler_pages=16
+    )
 
 
 def test_the_whole_way_ends_with_a_case_that_everybody_can_verify(tmp_path: Path) -> None:
@@ -191,3 +202,35 @@ def test_an_older_dump_is_not_taken_for_this_one(tmp_path: Path) -> None:
     assert "is older than the NMI" in second.detail
     assert second.case is not None
     assert not list(second.case.glob("data/dump/*/*"))
+
+
+def test_the_dumps_of_a_case_are_judged_by_what_the_case_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = scene(tmp_path)
+    assert one.collect().code == ""
+    assert one.case is not None
+    assert run(["inspect", str(one.case.path), "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["dumps"]
+    assert (found["state"], found["identity"]["hostname"], found["note"]) == ("complete", "db01", "")
+
+
+@pytest.mark.parametrize(
+    ("dump", "state", "words"),
+    [
+        (a_dump()[:-1], "truncated", "a dump is home, but it is truncated. Keep it"),
+        (an_older_dump(), "stale", "a dump is home, but it is of an older crash. Look on the host"),
+        (bytes(5000), "empty", "a dump is home, but it is empty. The dump tool failed"),
+        (b"hello", "unknown", "a file is home, but it is no dump that can be read. Unpack it"),
+    ],
+)
+def test_the_report_begins_with_the_verdict_and_what_to_do(
+    tmp_path: Path, dump: bytes, state: str, words: str
+) -> None:
+    one = scene(tmp_path, dump=dump)
+    result = one.collect()
+    assert result.code == "partial"
+    assert [event["state"] for event in one.events("dump.checked")] == [state]
+    assert result.case is not None
+    first = (result.case / "report.md").read_text().splitlines()[0]
+    assert words in first

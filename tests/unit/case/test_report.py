@@ -43,7 +43,10 @@ EVENTS: dict[str, dict[str, object]] = {
         "path": "data/dump/1/vmcore", "bytes": 2048, "sha256": "ab" * 32,
         "source": "/var/crash/1/vmcore", "kind": "dump",
     },
-    "dump.checked": {"path": "data/dump/1/vmcore", "complete": True, "format": "kdump", "reason": "readable"},
+    "dump.checked": {
+        "path": "data/dump/1/vmcore", "complete": True, "state": "complete", "format": "kdump",
+        "reason": "readable", "remedy": "", "note": "",
+    },
     "artifact.missing": {"name": "screen", "source": "s", "outcome": "skipped", "detail": "nobody has it"},
     "dump.unfinished": {"path": "/var/crash/1/vmcore-incomplete", "bytes": 5, "modified": 1.0},
     "dump.none": {"reason": "no reboot"},
@@ -128,8 +131,16 @@ SENT = (*HUNG, "claim", "trigger")
         ((*SENT, "dump.found", "artifact"), "a dump is home and not checked yet."),
         ((*SENT, "dump.found", "artifact", "dump.checked"), "the dump (2.0 KiB) is home and complete."),
         (
-            (*SENT, "dump.found", "artifact", ("dump.checked", {"complete": False})),
-            "a dump is home, but it is not whole.",
+            (*SENT, "dump.found", "artifact", ("dump.checked", {"state": "truncated", "remedy": "Do this."})),
+            "a dump is home, but it is truncated. Do this.",
+        ),
+        (
+            (*SENT, "dump.found", "artifact", ("dump.checked", {"state": "stale"})),
+            "a dump is home, but it is of an older crash.",
+        ),
+        (
+            (*SENT, "dump.found", "artifact", ("dump.checked", {"state": "of tomorrow"})),
+            "it is no dump that can be read.",
         ),
         (
             (*SENT, "dump.none", "send.again", ("claim", {"attempt": 2}), ("trigger", {"attempt": 2})),
