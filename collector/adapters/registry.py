@@ -63,6 +63,7 @@ class Connections:
         self._notify = notify
         self._notified: set[str] = set()
         self._brake = LoginBrake()
+        self._given_up: dict[str, AdapterError] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
@@ -72,7 +73,7 @@ class Connections:
 
         Raises:
             LoginRefusedError: refused now, or earlier in this run (then without asking the peer again).
-            AdapterError: the peer could not be reached or asked; `host` is filled in.
+            AdapterError: the peer could not be reached or asked, or was given up; `host` is filled in.
         """
         adapter_type = _adapter(endpoint, capability)
         if adapter_type is None:
@@ -83,6 +84,7 @@ class Connections:
             )
         credential = self._credentials.get(endpoint.credential) if endpoint.credential else None
         with _naming(host), self._slot(endpoint, deadline):
+            self._refuse_if_given_up(endpoint)
             self._brake.check(endpoint.identity, endpoint.credential)
             try:
                 adapter = adapter_type(endpoint, credential, deadline).__enter__()
@@ -95,9 +97,18 @@ class Connections:
                 assert isinstance(adapter, capability)
                 yield adapter
 
+    def give_up(self, identity: str, reason: AdapterError) -> None:
+        """Ask the endpoint of this identity no more in this run; whoever tries is told `reason` at once."""
+        self._given_up[identity] = reason
+
     def able(self, endpoints: tuple[Endpoint, ...], capability: type[object]) -> list[Endpoint]:
         """Those of `endpoints` whose adapter has `capability`, in the user's order of preference."""
         return [endpoint for endpoint in endpoints if _adapter(endpoint, capability)]
+
+    def _refuse_if_given_up(self, endpoint: Endpoint) -> None:
+        reason = self._given_up.get(endpoint.identity)
+        if reason is not None:
+            raise type(reason)(reason.message, hint=reason.hint)
 
     def _tell(self, adapter: Adapter) -> None:
         for notice in adapter.notices if isinstance(adapter, Notices) else ():

@@ -20,27 +20,29 @@ def probe(
     Changes nothing on the host. On a Linux host that answers, it also records whether kdump is armed,
     for the night it does not.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     from collector.adapters.limits import Deadline
     from collector.adapters.registry import Connections
+    from collector.fleet.local import LocalEngine
     from collector.inventory.select import select
     from collector.model.host import Host
+    from collector.probe.attempt import CONNECT_SECONDS
     from collector.probe.io import observe
     from collector.render import json as as_json
     from collector.render import probe as as_table
-    from collector.run.examine import Examination, examine, known_facts
+    from collector.run.examine import Examination, examine, known_facts, not_examined
 
     output = checked_format(output)
     known = settings(config)
     connections = Connections(known.credentials, warn)
 
-    def look(host: Host) -> Examination:
+    def look(host: Host, _deadline: Deadline) -> Examination:
         seen = examine(host, connections, observe, seconds)
         known_facts(host, connections, known.cases, seen.finding.diagnosis, Deadline.after(seconds))
         return seen
 
     chosen = select(known, hosts)
-    with ThreadPoolExecutor(max_workers=min(16, len(chosen))) as pool:
-        examinations = list(pool.map(look, chosen))
+    rows = {
+        row.host: row for row in LocalEngine(2 * max(seconds, CONNECT_SECONDS)).submit(chosen, look).rows()
+    }
+    examinations = [rows[host.name].value or not_examined(host, rows[host.name].detail) for host in chosen]
     (as_json.examinations if output == "json" else as_table.examinations)(examinations)

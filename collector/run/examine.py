@@ -63,6 +63,11 @@ def examine(
     return Examination(host.name, observations, answers, diagnose(observations, view, before=before))
 
 
+def not_examined(host: Host, why: str) -> Examination:
+    """The row of a host that could not be looked at: nobody knows, and `why`."""
+    return Examination(host.name, (), (), Finding(Diagnosis.UNKNOWN, f"it could not be looked at: {why}"))
+
+
 def ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> list[ControllerAnswer]:
     """Ask one controller after the other, until one answers."""
     answers: list[ControllerAnswer] = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from collector.adapters.fake import MACHINES, FakeEndpoint, FakeMachine, Script
 from collector.adapters.ipmi import IpmiEndpoint
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import SESSIONS_PER_ENDPOINT, Connections, channels, controllers
-from collector.errors import AdapterError, LoginRefusedError
+from collector.errors import AdapterError, LoginRefusedError, UnreachableError
 from collector.model.host import Endpoint, Host, Platform
 
 
@@ -41,6 +42,18 @@ def test_a_refused_login_is_not_tried_again_in_the_run(host: Host, machine: Fake
             pass
         assert caught.value.host == "db01"
     assert machine.logins == 1
+
+
+def test_an_endpoint_that_was_given_up_is_not_asked_and_says_why(host: Host, machine: FakeMachine) -> None:
+    connections = Connections({}, print)
+    connections.give_up(host.controllers[0].identity, UnreachableError("no route", hint="look"))
+    for name in ("db01", "db02"):  # two hosts behind one endpoint: each is named in its own error
+        with (
+            pytest.raises(UnreachableError, match=f"{name}: no route"),
+            connections.open(replace(host, name=name), host.controllers[0], Power, Deadline.after(1)),
+        ):
+            pass
+    assert machine.logins == 0
 
 
 def test_no_more_sessions_to_one_endpoint_than_its_limit(host: Host) -> None:

@@ -1,0 +1,68 @@
+"""The look at every endpoint before any login, against a real sshd, a BMC, a hung and a dead one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.adapters.ipmi import IpmiEndpoint
+from collector.adapters.ssh import SshEndpoint
+from collector.errors import DeadlineError, UnreachableError
+from collector.fleet import reach
+from collector.lab.bmc import Bmc, Board
+from collector.model.host import Endpoint, Host, Platform
+from collector.probe.io import observe
+from collector.probe.observation import Observation, Target
+from tests.peers.server import free_port
+from tests.peers.sshd import sshd
+
+LOOPBACK = "127.0.0.1"
+
+
+def host(name: str, *endpoints: Endpoint) -> Host:
+    return Host(name, Platform.LINUX, LOOPBACK, (), endpoints)
+
+
+def test_each_endpoint_that_gives_no_answer_is_named_with_its_reason(tmp_path: Path) -> None:
+    with (
+        sshd(tmp_path / "sshd") as server,
+        Bmc(Board()) as controller,
+        socket.create_server((LOOPBACK, 0)) as hung,
+    ):
+        alive = SshEndpoint(address=LOOPBACK, port=server.port)
+        silent = SshEndpoint(address=LOOPBACK, port=hung.getsockname()[1])
+        refused = SshEndpoint(address=LOOPBACK, port=free_port())
+        behind = SshEndpoint(address=LOOPBACK, port=free_port(), proxy_jump="jump.example.com")
+        answering = IpmiEndpoint(address=LOOPBACK, port=controller.port)
+        mute = IpmiEndpoint(address=LOOPBACK, port=free_port(socket.SOCK_DGRAM))
+        fleet = [host("db01", alive, answering), host("db02", silent, mute), host("db03", refused, behind)]
+        found = reach.unreachable(fleet, observe)
+    assert {identity: type(error) for identity, error in found.items()} == {
+        silent.identity: DeadlineError,
+        refused.identity: UnreachableError,
+        mute.identity: UnreachableError,
+    }
+    assert "accepts connections and says nothing" in found[silent.identity].message
+
+
+def test_an_endpoint_of_many_hosts_is_asked_once() -> None:
+    asked: list[Target] = []
+
+    def look(targets: Sequence[Target], seconds: float) -> Sequence[Observation]:
+        asked.extend(targets)
+        return observe(targets, seconds)
+
+    shared = IpmiEndpoint(address=LOOPBACK, port=free_port(socket.SOCK_DGRAM))
+    found = reach.unreachable([host(f"db{number}", shared) for number in range(50)], look)
+    assert len(asked) == 1
+    assert list(found) == [shared.identity]
+
+
+def test_more_endpoints_than_are_asked_at_once_lose_none() -> None:
+    port = free_port()
+    hosts = [
+        host(f"db{number}", SshEndpoint(address=f"127.0.{number // 200}.{number % 200 + 1}", port=port))
+        for number in range(reach.AT_ONCE + 7)
+    ]
+    assert len(reach.unreachable(hosts, observe)) == len(hosts)
