@@ -11,7 +11,7 @@ demo:             ## the main job, against a machine on loopback that hangs
 
 test:             ## all but the tests that boot a guest
 	@scripts/setup dev
-	@$(PYTEST) -n 2 --dist loadgroup -m 'not e2e'
+	@$(PYTEST) -n 4 --dist loadgroup -m 'not e2e'
 
 e2e:              ## a real kernel, a real NMI over IPMI, a real vmcore
 	@scripts/setup dev
