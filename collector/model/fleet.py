@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from collector.errors import CollectorError, defect
 from collector.model.result import Outcome
+from collector.model.verdict import Level
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -28,3 +29,17 @@ class Row(Generic[R_co]):
         if isinstance(error, CollectorError):
             return cls(host, Outcome.of(error), None, error.message, error.hint, seconds)
         return cls(host, Outcome.FAILED, None, defect(error), "Please report it.", seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one check says otherwise than before; `check` is empty for the verdict of the host itself.
+
+    `before` is None where nothing was said before, `after` where the question no longer arises.
+    """
+
+    host: str
+    check: str
+    before: Level | None
+    after: Level | None
+    reason: str

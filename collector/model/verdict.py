@@ -14,6 +14,14 @@ class Level(StrEnum):
     CRITICAL = "critical"
     UNKNOWN = "unknown"
 
+    @property
+    def rank(self) -> int:
+        """For sorting, worst first: critical, warning, unknown, ok."""
+        return _WORST_FIRST.index(self)
+
+
+_WORST_FIRST = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
