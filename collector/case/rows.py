@@ -99,6 +99,8 @@ class Dump:
     reason: str
     remedy: str
     note: str
+    cause: str
+    telling: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +251,15 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
                 reason=text(check, "reason") if check else "",
                 remedy=text(check, "remedy") if check else "",
                 note=text(check, "note") if check else "",
+                cause=text(check, "cause") if check else "",
+                telling=_lines(check.data.get("telling")) if check else [],
             )
         )
     return rows
+
+
+def _lines(value: object) -> list[str]:
+    return [shown(line) for line in value] if isinstance(value, list) else []
 
 
 def files(entries: Sequence[Entry]) -> list[File]:

@@ -8,6 +8,9 @@ A 4096-byte header is followed by records {i64 offset, i64 size, data}: "these b
 from __future__ import annotations
 
 import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector.dump import elf, kdump
@@ -20,7 +23,9 @@ _HEADER = struct.Struct(">16sqq")  # signature, type, version
 _HEADER_BYTES = 4096
 _TYPE_AND_VERSION = (1, 1)
 _RECORD = struct.Struct(">qq")
-_END = (-1, -1)
+_END = b"\xff" * _RECORD.size  # (-1, -1)
+_LARGEST_DUMP = 1 << 60  # so that no sum of two figures leaves 64 bits
+_MOST_INDEXED = 1 << 20  # 32 MiB of index; makedumpfile writes records of some MiB
 _HEAD_BYTES = 1 << 20
 """Bytes of the dump inside that are kept: its headers and VMCOREINFO are among them."""
 
@@ -68,21 +73,82 @@ def _walk(file: Source) -> _Walk:
     Bytes after the marker are no fault: a stream that was written to a bare disk has them.
     """
     head = bytearray()
-    at, records = _HEADER_BYTES, 0
+    at, count = _HEADER_BYTES, 0
+    for record in _records(file):
+        at, count = record.at + record.size, count + 1
+        if record.offset < _HEAD_BYTES:
+            data = file.read(record.at, min(record.size, _HEAD_BYTES - record.offset))
+            head.extend(bytes(max(0, record.offset + len(data) - len(head))))
+            head[record.offset : record.offset + len(data)] = data
+    last = file.read(at, _RECORD.size)
+    if last == _END:
+        fault = ""
+    elif len(last) == _RECORD.size:
+        fault = f"record {count} is damaged"
+    else:
+        fault = f"it was cut: no end marker after {count} records"
+    return _Walk(fault, at + _RECORD.size, count, bytes(head))
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """`size` bytes at `at` in the stream belong to `offset` in the dump."""
+
+    offset: int
+    size: int
+    at: int
+
+
+def _records(file: Source) -> Iterator[_Record]:
+    """Yield the records up to the end marker, to the first that leads nowhere, or to the end of the file."""
+    at = _HEADER_BYTES
     while len(raw := file.read(at, _RECORD.size)) == _RECORD.size:
         offset, size = _RECORD.unpack(raw)
         at += _RECORD.size
-        if (offset, size) == _END:
-            return _Walk("", at, records, bytes(head))
-        if offset < 0 or size <= 0:
-            return _Walk(f"record {records} is damaged", at, records, bytes(head))
-        if offset < _HEAD_BYTES:
-            data = file.read(at, min(size, _HEAD_BYTES - offset))
-            head.extend(bytes(max(0, offset + len(data) - len(head))))
-            head[offset : offset + len(data)] = data
+        if offset < 0 or size <= 0 or offset + size > _LARGEST_DUMP:
+            return
+        yield _Record(offset, size, at)
         at += size
-        records += 1
-    return _Walk(f"it was cut: no end marker after {records} records", at, records, bytes(head))
+
+
+class Stream:
+    """The dump inside a stream: each byte as the last record that holds it says.
+
+    Raises:
+        DumpError: there are more records than an index in memory should have.
+    """
+
+    def __init__(self, file: Source) -> None:
+        self._file = file
+        found = []
+        self.size = self._longest = 0
+        for number, record in enumerate(_records(file)):
+            if number == _MOST_INDEXED:
+                raise DumpError(
+                    f"the flattened dump has more than {_MOST_INDEXED} records",
+                    hint="Make an ordinary dump of it first: makedumpfile -R vmcore < it",
+                )
+            found.append((record.offset, number, record.at, record.size))
+            self.size = max(self.size, record.offset + record.size)
+            self._longest = max(self._longest, record.size)
+        found.sort()
+        self._offsets, self._numbers, self._places, self._sizes = (
+            array("q", column) for column in (zip(*found, strict=True) if found else ((), (), (), ()))
+        )
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer at the end; zeros between records. Raises: DumpError."""
+        end = min(offset + size, self.size)
+        out = bytearray(max(0, end - offset))
+        first = bisect_right(self._offsets, offset - self._longest)
+        last = bisect_right(self._offsets, end - 1)
+        for index in sorted(range(first, last), key=self._numbers.__getitem__):
+            start = max(offset, self._offsets[index])
+            count = min(end, self._offsets[index] + self._sizes[index]) - start
+            if count > 0:
+                data = self._file.read(self._places[index] + start - self._offsets[index], count)
+                out[start - offset : start - offset + len(data)] = data
+        return bytes(out)
 
 
 def _identity(head: bytes) -> Identity:

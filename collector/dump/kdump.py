@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from operator import add
@@ -44,7 +45,9 @@ _SUB_HEADER = "Qii11Q"
 notes and of the erase info, start_pfn_64, end_pfn_64, max_mapnr_64. Fields after `split` came with header
 versions 2 to 6; an older sub header is zero there, being padded to a block."""
 
-DESCRIPTOR_BYTES = 24  # page_desc: i64 offset, u32 size, u32 flags, u64 page_flags
+DESCRIPTOR = "qIIQ"
+"""page_desc: offset, size, flags, page_flags."""
+DESCRIPTOR_BYTES = 24
 _HEADER_VERSIONS = range(1, 16)  # 6 is the newest
 _BLOCK_SIZES = frozenset(1 << shift for shift in range(9, 21))  # 512 B to 1 MiB; pages are 4 to 64 KiB
 _MOST_SUB_HEADER_BYTES = 1 << 28  # the notes of every CPU are in it
@@ -67,6 +70,7 @@ class Header:
     split: bool
     erase_info_end: int
     identity: Identity
+    info: Mapping[str, str]
 
     @property
     def bitmap_offset(self) -> int:
@@ -136,13 +140,14 @@ def read_header(source: Source) -> Header | None:
     if len(sub) < struct.calcsize(order + _SUB_HEADER):
         return None
     fields = struct.unpack(order + _SUB_HEADER, sub)
-    _, level, split, _, _, info_at, info_size, _, _, erase_at, erase_size, _, _, wide_mapnr = fields
+    phys_base, level, split, _, _, info_at, info_size, _, _, erase_at, erase_size, _, _, wide_mapnr = fields
     if version >= _WIDE_PFN_VERSION:
         max_mapnr = wide_mapnr
     pages_in_bitmap = bitmap_blocks // 2 * block_size * 8
     _check("max_mapnr", max_mapnr, max_mapnr <= pages_in_bitmap)
 
     info = vmcoreinfo.parse(source.read(info_at, min(info_size, vmcoreinfo.LIMIT)))
+    info.setdefault("NUMBER(phys_base)", str(phys_base))  # kernels before 4.10 leave it to the dump tool
     _, node, release, _, machine, _ = (printable(name) for name in names)
     return Header(
         order=order,
@@ -165,10 +170,10 @@ def read_header(source: Source) -> Header | None:
                 "status": f"{status:#x}",
                 "compression": _compression(status),
                 "dump_level": level,
-                "machine": machine,
                 **vmcoreinfo.details(info),
             },
         ),
+        info=info,
     )
 
 

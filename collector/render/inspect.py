@@ -8,7 +8,8 @@ from rich.table import Table
 
 from collector.case.wording import size, span
 from collector.dump.report import DumpReport
-from collector.render.console import out, plain, word
+from collector.render.console import err, out, plain, word
+from collector.render.text import printable
 from collector.run.inspect import Inspected
 
 
@@ -24,11 +25,26 @@ def inspected(dumps: Sequence[Inspected]) -> None:
         table.add_column(overflow="fold")
         for name, value in _facts(report):
             table.add_row(plain(name), plain(value))
+        if dump.look and dump.look.command_line:
+            table.add_row("command line", plain(dump.look.command_line))
         console.print(table)
+        for line in dump.look.telling if dump.look else ():
+            console.print(plain(line), soft_wrap=True)
+        if dump.trouble:
+            console.print(plain(f"no kernel log: {dump.trouble}"), soft_wrap=True)
         for text in (dump.verdict.note, dump.verdict.remedy and f"next: {dump.verdict.remedy}"):
             if text:
                 console.print(plain(text), soft_wrap=True)
         console.print()
+
+
+def logs(dumps: Sequence[Inspected]) -> None:
+    """The kernel log of each dump, as `dmesg` prints it, and nothing else; why there is none on stderr."""
+    for dump in dumps:
+        for record in dump.look.log if dump.look else ():
+            print(printable(str(record)))
+        if dump.look is None:
+            err().print(plain(f"{dump.path.name}: {dump.trouble or 'it is no dump of a Linux kernel'}"))
 
 
 def _facts(report: DumpReport) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,18 @@ def dumps(inspected: Sequence[Inspected]) -> None:
     rows = []
     for one in inspected:
         found = asdict(one.verdict)
-        rows.append({"path": one.path, **found.pop("report"), **found})
+        log = one.look.log if one.look else ()
+        rows.append(
+            {
+                "path": one.path,
+                **found.pop("report"),
+                **found,
+                "command_line": one.look.command_line if one.look else None,
+                "telling": one.look.telling if one.look else [],
+                "dmesg": [str(record) for record in log],
+                "trouble": one.trouble,
+            }
+        )
     _print("hang-collector/dumps/1", {"dumps": rows})
 
 

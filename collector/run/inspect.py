@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from collector.case.folder import CaseFolder
-from collector.dump.identify import inspect
-from collector.dump.report import DumpFormat, DumpReport, State
+from collector.dump import first_look
+from collector.dump.first_look import FirstLook
+from collector.dump.identify import inspect_source
+from collector.dump.report import DumpFile, DumpFormat, DumpReport, State
 from collector.dump.verdict import Verdict, judge
 from collector.errors import CaseError, DumpError
 from collector.run.history import crash_expected_since
@@ -16,10 +19,12 @@ from collector.run.history import crash_expected_since
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One dump and the verdict on it."""
+    """One dump, the verdict on it, and what its kernel says; `trouble` is why that could not be read."""
 
     path: Path
     verdict: Verdict
+    look: FirstLook | None = None
+    trouble: str = ""
 
 
 def inspect_path(path: Path) -> Sequence[Inspected]:
@@ -30,7 +35,7 @@ def inspect_path(path: Path) -> Sequence[Inspected]:
         DumpError: there is no such file, or it cannot be read.
     """
     if not path.is_dir():
-        return [Inspected(path, judge(inspect(path)))]
+        return [inspect_file(path)]
     case = CaseFolder.open(path)
     entries = case.journal.entries()
     since = crash_expected_since(entries)
@@ -44,16 +49,27 @@ def inspect_path(path: Path) -> Sequence[Inspected]:
             f"there is no dump in the case {case.name}",
             hint="Its report says why; if the host has one by now, `hang-collector resume` fetches it.",
         )
-    return [
-        Inspected(case.path / name, judge(read(case.path / name), since=since, host=case.host))
-        for name in files
-    ]
+    return [inspect_file(case.path / name, since=since, host=case.host) for name in files]
 
 
-def read(path: Path) -> DumpReport:
-    """Read one dump's headers; what contradicts its own format is of the state unknown, and no error."""
-    try:
-        return inspect(path)
-    except DumpError as error:
-        size = path.stat().st_size if path.is_file() else 0
-        return DumpReport(DumpFormat.UNKNOWN, State.UNKNOWN, error.message, size)
+def inspect_file(path: Path, *, since: datetime | None = None, host: str = "") -> Inspected:
+    """Judge one dump, and let its kernel speak; `since` and `host` are as for `judge`.
+
+    Raises:
+        DumpError: the file cannot be read. One that contradicts its format is of the state unknown.
+    """
+    with DumpFile(path) as file:
+        try:
+            report = inspect_source(file)
+        except DumpError as error:
+            report = DumpReport(DumpFormat.UNKNOWN, State.UNKNOWN, error.message, file.size)
+        look, trouble = None, ""
+        if report.format in first_look.FORMATS:
+            try:
+                look = first_look.look(file)
+            except DumpError as error:
+                trouble = error.message
+    if look is not None:
+        identity = replace(report.identity, cause=look.cause, uptime=look.uptime)
+        report = replace(report, identity=identity)
+    return Inspected(path, judge(report, since=since, host=host), look, trouble)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import PurePosixPath
 
-from collector.dump.verdict import Verdict, judge
 from collector.run.incident import Incident
-from collector.run.inspect import read
+from collector.run.inspect import Inspected, inspect_file
 
 
 def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> list[str]:
@@ -21,9 +21,9 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
     problems: list[str] = []
     for path in dumps:
         incident.progress.status(f"checking {path}")
-        verdict = judge(read(incident.case.path / path), since=claimed_at, host=incident.host.name)
-        _write_down(incident, path, verdict)
-        report = verdict.report
+        found = inspect_file(incident.case.path / path, since=claimed_at, host=incident.host.name)
+        _write_down(incident, path, found)
+        verdict, report = found.verdict, found.verdict.report
         incident.progress.note(f"{path}: {report.state}: {report.reason}")
         if verdict.note:
             incident.progress.note(f"{path}: {verdict.note}")
@@ -32,9 +32,17 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
     return problems
 
 
-def _write_down(incident: Incident, path: str, verdict: Verdict) -> None:
-    report = verdict.report
-    identity = report.identity
+def _write_down(incident: Incident, path: str, found: Inspected) -> None:
+    """Keep the kernel log that is in the dump as a file of its own, and write down the verdict."""
+    if found.look is not None:
+        log = "".join(f"{record}\n" for record in found.look.log)
+        incident.keep(
+            f"logs/{PurePosixPath(path).parent.name}/dmesg-from-the-dump.txt",
+            log.encode(),
+            source=path,
+            kind="log",
+        )
+    report, identity = found.verdict.report, found.verdict.report.identity
     incident.case.journal.append(
         "dump.checked",
         path=path,
@@ -42,8 +50,8 @@ def _write_down(incident: Incident, path: str, verdict: Verdict) -> None:
         state=report.state,
         format=report.format,
         reason=report.reason,
-        remedy=verdict.remedy,
-        note=verdict.note,
+        remedy=found.verdict.remedy,
+        note=found.verdict.note,
         bytes=report.size,
         expected=report.expected_size,
         missing=report.missing,
@@ -51,4 +59,6 @@ def _write_down(incident: Incident, path: str, verdict: Verdict) -> None:
         hostname=identity.hostname,
         crash_time=identity.crash_time.isoformat() if identity.crash_time else None,
         cause=f"{identity.cause.code}: {identity.cause.meaning}" if identity.cause else None,
+        telling=list(found.look.telling) if found.look else [],
+        trouble=found.trouble,
     )

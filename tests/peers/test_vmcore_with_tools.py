@@ -11,8 +11,9 @@ from typing import Any, TextIO
 
 import pytest
 
+from collector.dump.first_look import look
 from collector.dump.identify import inspect
-from collector.dump.report import DumpFormat
+from collector.dump.report import DumpFile, DumpFormat
 from collector.lab import vmcore
 from tests.peers.server import free_port, running, tool, wait_for_port
 
@@ -61,6 +62,21 @@ def test_makedumpfile_prints_the_kernel_log(dump: Path) -> None:
         "[    0.000000] Linux version 4.18.0",
         "[   86.250000] Kernel panic - not syncing: NMI: Not continuing",
     ]
+
+
+@pytest.mark.parametrize("options", [("-c",), ("-l",), ("-d", "1"), ("-F", "-l")])
+def test_we_read_the_kernel_log_that_makedumpfile_reads(dump: Path, options: tuple[str, ...]) -> None:
+    makedumpfile, copy, text = (
+        tool("makedumpfile", package="makedumpfile"), dump.with_name("copy"), dump.with_name("dmesg")
+    )  # fmt: skip
+    if "-F" in options:
+        with copy.open("wb") as out:
+            subprocess.run([makedumpfile, *options, dump], stdout=out, stderr=subprocess.DEVNULL, check=True)
+    else:
+        run(makedumpfile, *options, dump, copy)
+    run(makedumpfile, "--dump-dmesg", dump, text)
+    with DumpFile(copy) as file:
+        assert [str(record) for record in look(file).log] == text.read_text().splitlines()
 
 
 def test_makedumpfile_joins_the_stream_into_the_same_dump(dump: Path, stream: Path) -> None:
@@ -112,7 +128,7 @@ def test_we_find_the_dumps_that_qemu_wrote_whole(tmp_path: Path) -> None:
     assert elf.size - 64 < elf.expected_size <= elf.size  # QEMU puts its section names after the memory
     kdump = inspect(stream)
     assert (kdump.format, kdump.complete) == (DumpFormat.FLATTENED, True)
-    assert kdump.identity.details["machine"] == "x86_64"
+    assert kdump.identity.architecture == "x86_64"
 
 
 def _dump_a_stopped_guest(folder: Path, dumps: dict[str, Path]) -> None:

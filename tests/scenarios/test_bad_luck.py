@@ -49,6 +49,8 @@ def test_the_whole_way_ends_with_a_case_that_everybody_can_verify(tmp_path: Path
     assert list(case.glob("data/logs/*/vmcore-dmesg.txt"))
     assert (case / "data/evidence/before-screen.png").read_bytes().startswith(b"\x89PNG")
     assert (case / "data/logs/after-event-log.json").is_file()
+    (log,) = case.glob("data/logs/*/dmesg-from-the-dump.txt")
+    assert log.read_text() == "[    0.000000] Linux version 6.1.0\n"
     assert verify(case).ok
     subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=case, check=True)
     assert case.stat().st_mode & 0o777 == 0o700
@@ -234,3 +236,12 @@ def test_the_report_begins_with_the_verdict_and_what_to_do(
     assert result.case is not None
     first = (result.case / "report.md").read_text().splitlines()[0]
     assert words in first
+
+
+def test_the_kernels_last_words_stand_in_the_report(tmp_path: Path) -> None:
+    words = "Kernel panic - not syncing: NMI: Not continuing"
+    dump = kdump("db01", datetime.now(UTC), [(0.0, "Linux version 6.1.0"), (86.25, words)], filler_pages=16)
+    result = scene(tmp_path, dump=dump).collect()
+    assert result.case is not None
+    for report in ("report.md", "report.html"):
+        assert f"[   86.250000] {words}" in (result.case / report).read_text()

@@ -1,0 +1,94 @@
+"""What a crashed Linux kernel says for itself: its log, and in it the lines that tell what happened.
+
+Source of the texts: Linux kernel/panic.c, arch/x86/kernel/nmi.c, kernel/watchdog.c, kernel/hung_task.c,
+kernel/rcu/tree_stall.h, drivers/tty/sysrq.c, mm/oom_kill.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.dump import printk
+from collector.dump.memory import kernel
+from collector.dump.printk import Record
+from collector.dump.report import Cause, DumpFormat, Source
+
+FORMATS = frozenset({DumpFormat.KDUMP, DumpFormat.FLATTENED, DumpFormat.ELF})
+"""The formats in which there is a Linux kernel to ask."""
+
+_MOST_TEXT = 32 << 20  # characters of log that are kept
+_MOST_TELLING = 40
+
+_TELLING = re.compile(
+    r"Kernel panic - not syncing|NMI received for unknown reason|NMI: (PCI system|IOCK) error"
+    r"|hard LOCKUP|soft lockup|blocked for more than \d+ seconds|rcu.* (detected|self-detected) stall"
+    r"|^(BUG|Oops|general protection fault)\b|Hardware Error|Out of memory: Killed|sysrq: Trigger a crash"
+)
+_PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+_MEANINGS = (
+    ("NMI", "an NMI arrived, and the kernel is set to panic on one"),
+    ("sysrq triggered crash", "somebody asked for it with SysRq c"),
+    ("hung_task", "a task was blocked for too long, and the kernel is set to panic then"),
+    ("softlockup", "a CPU was busy in the kernel for too long, and the kernel is set to panic then"),
+    ("Hard LOCKUP", "a CPU took no interrupts for too long, and the kernel is set to panic then"),
+    ("Watchdog detected hard LOCKUP", "a CPU took no interrupts for too long"),
+    ("RCU Stall", "a CPU did not schedule for too long, and the kernel is set to panic then"),
+    ("Fatal exception", "the kernel itself faulted: see the BUG or Oops before it"),
+    ("Attempted to kill init", "process 1 died"),
+    ("Out of memory", "no memory was left, and the kernel is set to panic then"),
+    ("Fatal hardware error", "the hardware reported an error that it could not correct"),
+    ("Fatal machine check", "the processor reported an error that it could not correct"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """What the log says.
+
+    Args:
+        log: every record that is kept, oldest first.
+        telling: the lines that say what happened, the last of them when there are many.
+        command_line: the kernel's own, when the log still has it.
+        cause: why it panicked; None when it did not.
+        uptime: seconds from boot to the last record.
+    """
+
+    log: Sequence[Record]
+    telling: Sequence[str]
+    command_line: str | None
+    cause: Cause | None
+    uptime: float | None
+
+
+def look(source: Source) -> FirstLook:
+    """Read the kernel's log out of a dump, without debug symbols.
+
+    Raises:
+        DumpError: the dump does not hold it, or not where its kernel says.
+    """
+    log, room = [], _MOST_TEXT
+    for record in printk.records(kernel(source)):
+        log.append(record)
+        room -= len(record.text)
+        if room < 0:
+            break
+    commands = (r.text.removeprefix("Command line: ") for r in log if r.text.startswith("Command line: "))
+    return FirstLook(
+        log=log,
+        telling=[str(record) for record in log if _TELLING.search(record.text)][-_MOST_TELLING:],
+        command_line=next(commands, None),
+        cause=_cause(log),
+        uptime=log[-1].nanoseconds / 1e9 if log else None,
+    )
+
+
+def _cause(log: Sequence[Record]) -> Cause | None:
+    """The first panic: what comes after it came of it."""
+    panic = next((match for record in log if (match := _PANIC.search(record.text))), None)
+    if panic is None:
+        return None
+    text = panic[1]
+    meaning = next((meaning for start, meaning in _MEANINGS if text.startswith(start)), "")
+    return Cause("panic", f"{text} ({meaning})" if meaning else text)

@@ -1,0 +1,154 @@
+"""The kernel log out of a dump: every record, in order, and nothing that a hostile dump could do with it."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.dump import compression
+from collector.dump.first_look import look
+from collector.dump.report import Buffer, Cause
+from collector.errors import DumpError
+from collector.lab import vmcore
+from tests.unit.dump import ring
+from tests.unit.dump.dumps import flattened, poke
+
+CRASHED = datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
+LOG = [
+    (0.0, "Linux version 4.18.0"),
+    (0.0, "Command line: root=/dev/sda1 crashkernel=256M"),
+    (80.5, "INFO: task postgres:2741 blocked for more than 120 seconds."),
+    (86.25, "Kernel panic - not syncing: NMI: Not continuing"),
+]
+
+
+def texts(dump: bytes) -> list[str]:
+    return [record.text for record in look(Buffer(dump)).log]
+
+
+def lab_dump() -> bytes:
+    return vmcore.kdump("db01", CRASHED, LOG, filler_pages=2)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_plain_records_of_an_older_kernel_are_read(flat: bool) -> None:
+    found = look(Buffer(flattened(lab_dump()) if flat else lab_dump()))
+    assert [record.text for record in found.log] == [text for _, text in LOG]
+    assert [str(record) for record in found.log][-1] == (
+        "[   86.250000] Kernel panic - not syncing: NMI: Not continuing"
+    )
+    assert found.command_line == "root=/dev/sda1 crashkernel=256M"
+    assert [line.split("] ")[1] for line in found.telling] == [LOG[2][1], LOG[3][1]]
+    assert found.cause == Cause(
+        "panic", "NMI: Not continuing (an NMI arrived, and the kernel is set to panic on one)"
+    )
+    assert found.uptime == 86.25
+
+
+def test_a_log_without_a_panic_has_no_cause() -> None:
+    assert look(Buffer(vmcore.kdump("db01", CRASHED, LOG[:2], filler_pages=0))).cause is None
+
+
+def test_the_ring_of_a_newer_kernel_is_read() -> None:
+    assert texts(ring.core([b"one", b"", b"three\nlines\nlong"])) == ["one", "", "three\nlines\nlong"]
+
+
+def test_the_lines_of_one_record_stand_below_each_other() -> None:
+    (record,) = look(Buffer(ring.core([b"a\nb"]))).log
+    assert str(record) == "[    0.000000] a\n" + " " * 15 + "b"
+
+
+@pytest.mark.parametrize("room", range(8, 49, 8))
+def test_a_text_that_would_wrap_lies_at_the_start_of_the_ring(room: int) -> None:
+    begin = (5 << ring.TEXT_BITS) - room
+    assert texts(ring.core([b"x" * 24, b"y" * 24], begin=begin)) == ["x" * 24, "y" * 24]
+
+
+def test_more_records_than_the_ring_holds_are_never_read() -> None:
+    dump = ring.core([b"text"] * 16)
+    assert len(texts(dump)) == 16
+    newest = dump.index(struct.pack("<QQ", (1 << 40) + 15, 1 << 40))
+    assert len(texts(poke(dump, newest, "<Q", 1 << 61))) == 16
+
+
+@pytest.mark.parametrize("state", [0, ring.REUSABLE])
+def test_a_record_that_is_being_written_or_reused_is_left_out(state: int) -> None:
+    assert texts(ring.core([b"one", b"two", b"three"], states={1: state, 2: ring.COMMITTED})) == [
+        "one",
+        "three",
+    ]
+
+
+def test_a_log_cannot_act_on_a_terminal() -> None:
+    assert texts(ring.core([b"\x1b[2J\xff\x07"])) == [r"\x1b[2J\xff\x07"]
+
+
+@pytest.mark.parametrize(
+    "missing", ["SYMBOL(init_top_pgt)", "OFFSET(printk_info.text_len)", "SIZE(prb_desc)"]
+)
+def test_what_vmcoreinfo_does_not_say_is_named(missing: str) -> None:
+    lines = [line for line in ring.INFO.splitlines() if not line.startswith(missing)]
+    with pytest.raises(DumpError, match=missing.replace("(", r"\(").replace(")", r"\)")):
+        texts(ring.core([b"one"], info="\n".join(lines) + "\n"))
+
+
+def test_a_page_that_is_not_in_the_dump_is_named_by_its_address() -> None:
+    dump = lab_dump()
+    with pytest.raises(DumpError, match="does not hold the memory at 0x"):
+        texts(dump[: len(dump) * 9 // 10].ljust(len(dump) - 9000, b"\0")[: len(dump) - 12000])
+
+
+@settings(max_examples=150)
+@given(
+    dump=st.sampled_from([lab_dump(), flattened(lab_dump()), ring.core([b"one", b"two"])]),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=12)), max_size=8
+    ),
+    length=st.floats(0, 1),
+)
+def test_damage_raises_nothing_but_dump_error(
+    dump: bytes, changes: list[tuple[float, bytes]], length: float
+) -> None:
+    damaged = bytearray(dump)
+    for place, garbage in changes:
+        at = int(place * len(dump))
+        damaged[at : at + len(garbage)] = garbage
+    try:
+        look(Buffer(bytes(damaged[: int(length * len(dump)) + 4096])))
+    except DumpError as error:
+        assert error.message.isprintable()
+
+
+@given(flags=st.sampled_from([1, 2, 4]), packed=st.binary(max_size=300))
+def test_no_page_unpacks_to_more_than_a_page(flags: int, packed: bytes) -> None:
+    with contextlib.suppress(DumpError):
+        assert len(compression.unpack(flags, packed, 4096)) == 4096
+
+
+SNAPPY = (
+    b"\x80\x20"  # 4096 bytes
+    b"\x08abc"  # three literals
+    b"\x01\x03"  # four bytes from three before: abca
+    b"\x06\x07\x00"  # two bytes from seven before: ab
+    b"\x07\x02\x00\x00\x00"  # two bytes from two before
+    b"\xf4\xf4\x0f"  # 4085 literals
+)
+
+
+def test_a_snappy_page_is_unpacked() -> None:
+    literals = bytes(range(250)) * 16 + bytes(85)
+    page = compression.unpack(compression.SNAPPY, SNAPPY + literals, 4096)
+    assert page[:11] == b"abcabcaabab"
+    assert page[11:] == literals
+
+
+def test_zlib_that_unpacks_to_gigabytes_costs_a_page() -> None:
+    with pytest.raises(DumpError):
+        compression.unpack(compression.ZLIB, zlib.compress(bytes(100))[:-4], 4096)
+    assert compression.unpack(compression.ZLIB, zlib.compress(bytes(1 << 20)), 4096) == bytes(4096)
