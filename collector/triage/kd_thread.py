@@ -1,0 +1,246 @@
+"""Threads as `!thread`, `!process` and `!ready` show them: a header, fields in any order, a stack.
+
+Source: Microsoft, "!thread" and "!process"; the fields of older and newer debuggers by example.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from collector.triage.duration import duration
+from collector.triage.gather import Gathered
+from collector.triage.kd_remark import take_remark
+from collector.triage.kd_stack import StackBuilder, address, is_stack_header
+from collector.triage.model import LpcWait, Thread, WaitKind, WaitObject
+from collector.triage.openings import HEX, opening
+from collector.triage.text import Lines
+
+MOST_WAIT_OBJECTS = 64  # MAXIMUM_WAIT_OBJECTS of the kernel
+MOST_IRPS = 64
+
+_HEADER = re.compile(
+    rf"\s*THREAD ({HEX})\s+Cid:? ([0-9a-f]+)\.([0-9a-f]+)(?:\s+Peb: \S+)?(?:\s+Teb: ([0-9a-fA-F`]+))?"
+    r"(?:\s+Win32Thread: \S+)?\s*(?P<state>[A-Z_?]+)?:?"
+    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>[0-9a-f]+))?",
+    re.IGNORECASE,
+)
+_WAIT_OBJECT = re.compile(rf"\s*({HEX})\s+([A-Za-z].*)$")
+_OWNER = re.compile(rf"owning thread ({HEX})")
+_IRP = re.compile(rf"\s*({HEX}): \(")
+_LPC_WAIT = re.compile(r"Waiting for reply to (A?LPC) Message\s*(?:Id)?:? ?([0-9a-f`]+)", re.IGNORECASE)
+_PORT_OWNER = re.compile(rf"owned by process ({HEX})")
+_LPC_SERVING = re.compile(
+    r"LPC Server thread working on message Id ([0-9a-f`]+)|"
+    r"(?:working on|processing) ALPC message ([0-9a-f`]+)",
+    re.IGNORECASE,
+)
+_OWNING = re.compile(rf"Owning Process\s+({HEX})(?:\s+Image:\s+(\S.*))?")
+_ATTACHED = re.compile(rf"Attached Process\s+({HEX})")
+_WAIT_START = re.compile(
+    r"(?:Wait Start TickCount|WaitTime \(ticks\))\s+(\d+)(?:\s+(?:Elapsed )?Ticks:\s+(\d+))?"
+    r"(?:\s+\(([\d:.]+)\))?"
+)
+_SYMBOL_AND_ADDRESS = re.compile(r"(?:Win32 )?Start Address\s+(.*?)(?:\s+\(0x[0-9a-f`]+\))?$", re.IGNORECASE)
+_PRIORITY = re.compile(r"Priority (\d+)")
+_SUSPEND = re.compile(r"(?:SuspendCount|FreezeCount)\s+(\d+)")
+
+_KINDS = {
+    "notificationevent": WaitKind.EVENT,
+    "synchronizationevent": WaitKind.EVENT,
+    "event": WaitKind.EVENT,
+    "mutant": WaitKind.MUTANT,
+    "semaphore": WaitKind.SEMAPHORE,
+    "notificationtimer": WaitKind.TIMER,
+    "synchronizationtimer": WaitKind.TIMER,
+    "processobject": WaitKind.PROCESS,
+    "thread": WaitKind.THREAD,
+    "threadobject": WaitKind.THREAD,
+    "gate": WaitKind.GATE,
+    "queueobject": WaitKind.QUEUE,
+}
+
+Fields = dict[str, Any]
+
+
+def read_thread(lines: Lines, gathered: Gathered) -> None:
+    """Read a THREAD block, from its header to the end of its stack."""
+    fields = _header(lines, gathered)
+    if fields is None:
+        lines.advance()
+        return
+    builder = StackBuilder(gathered.frames)
+    take = builder.take
+    in_stack = False
+    while (line := lines.advance()) is not None:
+        number = lines.number
+        if in_stack and take(line, number):
+            continue
+        if not line:
+            continue
+        word = line.split(None, 1)[0] if line.strip() else ""
+        reader = _FIELD_READERS.get(word)
+        if reader is not None:
+            reader(line, number, fields, gathered)
+        elif is_stack_header(line):
+            in_stack = True
+        elif not in_stack and _take_address(line, number, fields, gathered):
+            continue
+        elif opening(line):
+            break
+        else:
+            take_remark(line, number, gathered)
+    stack = builder.build()
+    if stack is not None:
+        fields["stack"] = stack
+    gathered.add_thread(Thread(**fields))
+
+
+def _header(lines: Lines, gathered: Gathered) -> Fields | None:
+    match = _HEADER.match(lines.line or "")
+    if match is None:
+        return None
+    where, process_id, thread_id, teb = match.group(1, 2, 3, 4)
+    state, reason, mode, cpu = match.group("state", "reason", "mode", "cpu")
+    return {
+        "line": lines.number,
+        "address": address(where),
+        "process_id": int(process_id, 16),
+        "thread_id": int(thread_id, 16),
+        "teb": address(teb) if teb else None,
+        "state": gathered.shared((state or "").upper()),
+        "wait_reason": gathered.shared(reason or ""),
+        "wait_mode": gathered.shared(mode or ""),
+        "processor": int(cpu) if cpu and cpu.isdigit() else None,
+    }
+
+
+def _take_address(line: str, number: int, fields: Fields, gathered: Gathered) -> bool:
+    """Take a line that begins with an address: an object waited for, or an IRP."""
+    if irp := _IRP.match(line):
+        irps = fields.get("irps", ())
+        fields.setdefault("irps_line", number)
+        if len(irps) < MOST_IRPS:
+            fields["irps"] = (*irps, address(irp[1]))
+        return True
+    found = _WAIT_OBJECT.match(line)
+    if found is None or "process" in fields:
+        return False
+    waits = fields.get("wait_objects", ())
+    if len(waits) < MOST_WAIT_OBJECTS:
+        fields["wait_objects"] = (*waits, _wait_object(number, found[1], found[2], gathered))
+    return True
+
+
+def _wait_object(number: int, where: str, text: str, gathered: Gathered) -> WaitObject:
+    owner = _OWNER.search(text)
+    kind = _KINDS.get(text.split(None, 1)[0].lower(), WaitKind.OTHER)
+    return WaitObject(
+        number, address(where), kind, gathered.shared(text), address(owner[1]) if owner else None
+    )
+
+
+def _take_waiting(line: str, number: int, fields: Fields, _: Gathered) -> None:
+    if match := _LPC_WAIT.search(line):
+        owner = _PORT_OWNER.search(line)
+        fields["lpc_wait"] = LpcWait(
+            number, address(match[2]), match[1].upper() == "ALPC", address(owner[1]) if owner else None
+        )
+
+
+def _take_serving(line: str, number: int, fields: Fields, _: Gathered) -> None:
+    if match := _LPC_SERVING.search(line):
+        fields["lpc_serving"] = address(match[1] or match[2])
+        fields["lpc_serving_line"] = number
+
+
+def _take_owning(line: str, _: int, fields: Fields, gathered: Gathered) -> None:
+    if match := _OWNING.search(line):
+        fields["process"] = address(match[1])
+        fields["image"] = gathered.shared((match[2] or "").strip())
+
+
+def _take_attached(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    if match := _ATTACHED.search(line):
+        fields["attached_process"] = address(match[1])
+
+
+def _take_wait(line: str, number: int, fields: Fields, _: Gathered) -> None:
+    match = _WAIT_START.search(line)
+    if match is None:
+        return
+    fields["wait_start_ticks"] = int(match[1][:18])
+    if match[2]:
+        fields["ticks"], fields["ticks_line"] = int(match[2][:18]), number
+    if match[3]:
+        fields["wait_seconds"] = duration(match[3])
+
+
+def _take_time(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    columns = line.split()
+    if len(columns) > 1:
+        fields["user_seconds" if columns[0] == "UserTime" else "kernel_seconds"] = duration(columns[1])
+
+
+def _take_switches(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    columns = line.split()
+    if len(columns) > 3 and columns[3].isdecimal():  # noqa: PLR2004 - "Context Switch Count 8376"
+        fields["context_switches"] = int(columns[3][:18])
+
+
+def _take_start(line: str, _: int, fields: Fields, gathered: Gathered) -> None:
+    match = _SYMBOL_AND_ADDRESS.search(line)
+    if match and (line.lstrip().startswith("Win32") or "start_address" not in fields):
+        fields["start_address"] = gathered.shared(match[1])
+
+
+def _take_priority(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    if match := _PRIORITY.search(line):
+        fields["priority"] = int(match[1][:3])
+
+
+def _take_kernel(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    if "stack not resident" in line:
+        fields["stack_resident"] = False
+
+
+def _take_impersonation(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    fields["impersonating"] = not line.lstrip().startswith("Not")
+
+
+def _take_suspend(line: str, _: int, fields: Fields, __: Gathered) -> None:
+    if match := _SUSPEND.search(line):
+        fields["suspend_count"] = int(match[1][:9])
+
+
+def _pass(_: str, __: int, ___: Fields, ____: Gathered) -> None:
+    """Pass over a line that no rule asks for."""
+
+
+_FIELD_READERS: dict[str, Callable[[str, int, Fields, Gathered], None]] = {
+    "Waiting": _take_waiting,
+    "LPC": _take_serving,
+    "ALPC": _take_serving,
+    "Working": _take_serving,
+    "Owning": _take_owning,
+    "Attached": _take_attached,
+    "Wait": _take_wait,
+    "WaitTime": _take_wait,
+    "UserTime": _take_time,
+    "KernelTime": _take_time,
+    "Context": _take_switches,
+    "Win32": _take_start,
+    "Start": _take_start,
+    "Priority": _take_priority,
+    "Kernel": _take_kernel,
+    "Impersonation": _take_impersonation,
+    "Not": _take_impersonation,
+    "SuspendCount": _take_suspend,
+    "FreezeCount": _take_suspend,
+    "DeviceMap": _pass,
+    "Stack": _pass,
+    "Base": _pass,
+    "Current": _pass,
+    "IRP": _pass,
+}
