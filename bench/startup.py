@@ -55,8 +55,11 @@ def main() -> None:
     median = {name: statistics.median(each) for name, each in times.items()}
     for name, value in median.items():
         print(f"{name:28} {value * 1000:7.1f} ms")
-    print(f"--version / bare Python:   {median['hang-collector --version'] / median['python -c pass']:.2f}")
-    print(f"--help / empty Typer app:  {median['hang-collector --help'] / median['empty Typer app --help']:.2f}")
+    for ours, peer in (
+        ("hang-collector --version", "python -c pass"),
+        ("hang-collector --help", "empty Typer app --help"),
+    ):
+        print(f"{ours} / {peer}: {median[ours] / median[peer]:.2f}")
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ class FakeChannel(_Fake):
         facts = {
             "boot_id": machine.boot_id,
             "uptime": f"{machine.uptime():.2f} 0.00",
-            "clock": f"{time.time():.0f}",
+            "clock": f"{int(time.time())}",
             "release": "6.1.0-fake",
             "kexec_crash_loaded": str(armed),
             "kexec_crash_size": str(armed * 268435456),

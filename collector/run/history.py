@@ -69,18 +69,16 @@ def crash_expected_since(entries: Sequence[Entry]) -> datetime | None:
     return seen.time - _OWN_CRASH_WINDOW if seen is not None else None
 
 
-def hung_boot(entries: Sequence[Entry]) -> float | None:
-    """When the boot that hung began, by the host's own clock; None when its facts were never known.
+def last_answer(entries: Sequence[Entry]) -> float | None:
+    """When the host last told us its facts, by its own clock; None when it never did.
 
-    A dump that is older was there before, however close the two crashes are.
+    A dump that is older was there before, however close two crashes are: the host lived after it.
     """
     facts = last(entries, "facts")
     values = facts.data["values"] if facts else {}
-    if not isinstance(values, Mapping):
-        return None
     try:
-        return float(str(values["clock"])) - float(str(values["uptime"]).split()[0])
-    except (KeyError, ValueError, IndexError):
+        return float(str(values["clock"])) if isinstance(values, Mapping) else None
+    except (KeyError, ValueError):
         return None
 
 

@@ -19,7 +19,7 @@ from collector.model.fact import number
 from collector.probe.observation import Observation, Reach
 from collector.probe.targets import targets_for
 from collector.run.examine import ask_controllers
-from collector.run.history import hung_boot
+from collector.run.history import last_answer
 from collector.run.incident import Awaited, Incident
 from collector.run.remote import find
 
@@ -160,7 +160,7 @@ def _look(incident: Incident, elapsed: float) -> Look | None:
             facts = linux.gather(channel, endpoint.type, deadline)
             store.record(incident.case.path.parent, host.name, facts)
             clock = number(facts, "clock") or datetime.now(UTC).timestamp()
-            oldest = max(clock - elapsed - _CLOCK_SLACK, hung_boot(incident.case.journal.entries()) or 0.0)
+            oldest = max(clock - elapsed - _CLOCK_SLACK, last_answer(incident.case.journal.entries()) or 0.0)
             unfinished = find(channel, steps.retrieve.unfinished, deadline)
             names = {file.path for file in unfinished}
             dumps = [d for d in find(channel, steps.retrieve.dumps, deadline) if d.path not in names]

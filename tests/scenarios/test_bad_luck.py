@@ -197,7 +197,7 @@ def test_a_log_that_is_not_there_is_a_row_and_no_failure(tmp_path: Path) -> None
 def test_an_older_dump_is_not_taken_for_this_one(tmp_path: Path) -> None:
     one = scene(tmp_path)
     assert one.collect().code == ""
-    one.machine._written = {path: at - 3600 for path, at in one.machine._written.items()}
+    one.machine._written = {path: at - 60 for path, at in one.machine._written.items()}
     one.machine.life, one.machine.script = Life.HUNG, replace(one.script, dump=None)
     second = one.collect()
     assert second.code == "no-dump"
