@@ -28,6 +28,7 @@ from collector.dump.windows_header import (
 
 MAGICS = (MAGIC_64, MAGIC_32, MAGIC_UNWRITTEN)
 
+_BITMAP_TYPES = {DumpType.SUMMARY, DumpType.BITMAP_FULL, DumpType.BITMAP_KERNEL, DumpType.AUTOMATIC}
 _BITMAP = struct.Struct("<4s4s24xQQQ")
 """Signature, ValidDump, and at 0x20 the offset of the first page, pages in the dump, bits in the bitmap."""
 
@@ -76,6 +77,17 @@ def inspect(source: Source) -> DumpReport:
     Raises:
         DumpError: the header contradicts the format, or itself.
     """
+    report = glance(source)
+    fault = _bitmap_fault(source) if report.complete else ""
+    return replace(report, state=State.UNKNOWN, reason=fault) if fault else report
+
+
+def glance(source: Source) -> DumpReport:
+    """Say the same without counting the bits of a bitmap, which has 1 MiB for each 32 GiB of memory.
+
+    Raises:
+        DumpError: the header contradicts the format, or itself.
+    """
     header = read_header(source)
     if header is None:
         return DumpReport(
@@ -118,7 +130,7 @@ def _memory(source: Source, header: Header) -> _Verdict:
     match header.dump_type:
         case DumpType.FULL:
             return _full(source, header)
-        case DumpType.SUMMARY | DumpType.BITMAP_FULL | DumpType.BITMAP_KERNEL | DumpType.AUTOMATIC:
+        case kind if kind in _BITMAP_TYPES:
             return _bitmap(source, header)
         case DumpType.TRIAGE:
             return _triage(source, header)
@@ -161,13 +173,18 @@ def _bitmap(source: Source, header: Header) -> _Verdict:
     if source.size < end:
         present = max(0, source.size - bitmap.first_page) // PAGE
         return _Verdict(State.TRUNCATED, _short(present, bitmap.pages), end, "the last pages of its bitmap")
-    marked = _count_bits(source, bitmap)
-    if marked != bitmap.pages:
-        reason = f"its bitmap marks {marked} pages, and it counts {bitmap.pages}"
-        return _Verdict(State.UNKNOWN, reason, end)
-    if not marked:
+    if not bitmap.pages:
         return _Verdict(State.INCOMPLETE, "there is no page in it", end, "all memory")
-    return _Verdict(State.COMPLETE, f"all {marked} pages are there", end)
+    return _Verdict(State.COMPLETE, f"all {bitmap.pages} pages are there", end)
+
+
+def _bitmap_fault(source: Source) -> str:
+    """Return why the bitmap of a dump that seems whole cannot be right; empty when there is nothing."""
+    header = read_header(source)
+    bitmap = _read_bitmap(source, header) if header and header.dump_type in _BITMAP_TYPES else None
+    if bitmap is None or (marked := _count_bits(source, bitmap)) == bitmap.pages:
+        return ""
+    return f"its bitmap marks {marked} pages, and it counts {bitmap.pages}"
 
 
 def _read_bitmap(source: Source, header: Header) -> _Bitmap | None:

@@ -19,7 +19,7 @@ from collector.errors import DumpError
 MAGIC_32, MAGIC_64, MAGIC_UNWRITTEN = b"PAGEDUMP", b"PAGEDU64", b"PAGEPAGE"
 PAGE = 4096
 
-FILL_32, _FILL_64 = 0x45474150, 0x45474150_45474150  # `PAGE`
+FILL_32 = 0x45474150  # `PAGE`
 _EPOCH = 11_644_473_600  # seconds from 1601, where a FILETIME starts, to 1970
 _TICKS = 10_000_000  # 100 ns each
 _LONGEST_UPTIME = 100 * 366 * 86400
@@ -64,7 +64,6 @@ class _Layout:
     runs_end: int
     comment: int
     dump_type: int
-    required_space: int
     system_time: int
     uptime: int
     product: int
@@ -74,12 +73,12 @@ class _Layout:
 _LAYOUTS = {
     MAGIC_32: _Layout(
         size=PAGE, word="I", machine=0x20, bug_check=0x28, parameters=0x2C, runs=0x64, runs_end=0x320,
-        comment=0x820, dump_type=0xF88, required_space=0xFA0, system_time=0xFC0, uptime=0xFB8,
+        comment=0x820, dump_type=0xF88, system_time=0xFC0, uptime=0xFB8,
         product=0xF94, attributes=0x8A0,
     ),
     MAGIC_64: _Layout(
         size=2 * PAGE, word="Q", machine=0x30, bug_check=0x38, parameters=0x40, runs=0x88, runs_end=0x348,
-        comment=0xFB0, dump_type=0xF98, required_space=0xFA0, system_time=0xFA8, uptime=0x1030,
+        comment=0xFB0, dump_type=0xF98, system_time=0xFA8, uptime=0x1030,
         product=0x1040, attributes=0x1050,
     ),
 }  # fmt: skip
@@ -189,16 +188,14 @@ def _runs(raw: bytes, layout: _Layout) -> tuple[Run, ...]:
     return runs
 
 
-def _texts(raw: bytes, layout: _Layout) -> dict[str, str | int]:
+def _texts(raw: bytes, layout: _Layout) -> dict[str, str]:
     """Return the further fields that people want to read, where Windows wrote them."""
-    texts: dict[str, str | int] = {}
+    texts: dict[str, str] = {}
     if product := _PRODUCTS.get(_u32(raw, layout.product)):
         texts["product"] = product
     comment = raw[layout.comment : layout.comment + 128]
     if not comment.startswith((b"PAGE", b"\0")):
         texts["comment"] = printable(comment)
-    if (space := _u64(raw, layout.required_space)) not in {0, _FILL_64}:
-        texts["required_space"] = space
     return texts
 
 

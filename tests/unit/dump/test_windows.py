@@ -138,9 +138,11 @@ def test_a_type_that_is_not_read_is_unknown_and_still_says_which_crash_it_is(dum
 
 def test_a_bitmap_that_marks_other_pages_than_it_counts_is_not_complete() -> None:
     dump = make.bitmap()
-    report = judge(poke(dump.data, 2 * PAGE + 0x38, "<B", 0xFF))
-    assert report.state is State.UNKNOWN
-    assert "marks" in report.reason
+    data = poke(dump.data, 2 * PAGE + 0x38, "<B", 0xFF)
+    assert judge(data).state is State.UNKNOWN
+    assert "marks" in judge(data).reason
+    assert windows.glance(Buffer(data)).complete  # which says so: it does not look at the bitmap
+    assert not windows.glance(Buffer(data[:-1])).complete
 
 
 def test_bits_behind_the_last_page_are_not_pages() -> None:
