@@ -12,7 +12,7 @@ from collector.model.fact import Fact, Facts
 
 
 def record(cases: Path, host: str, facts: Facts) -> None:
-    """Keep `facts` as the last known ones of `host`, under the folder of cases.
+    """Keep `facts` as the last known ones of `host`, under the folder of cases; others stay as they were.
 
     Raises:
         StorageError: they could not be written.
@@ -25,7 +25,7 @@ def record(cases: Path, host: str, facts: Facts) -> None:
             "time": f.time.isoformat(),
             "missing": f.missing,
         }
-        for f in facts.values()
+        for f in {**recorded(cases, host), **facts}.values()
     ]
     folder = cases / ".facts"
     part = folder / f"{host}.json.part"

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from collector.lab import facts
 from collector.lab.tree import Tree
 
 Answer = bytes | Callable[[], bytes]
@@ -39,6 +40,8 @@ class Commands:
         answer = self._find(command)
         if answer is not None:
             return Reply(stdout=answer if isinstance(answer, bytes) else answer())
+        if facts.is_facts_script(command):
+            return Reply(stdout=facts.play(command, self._tree, lambda inner: self.run(inner).stdout))
         if _READ_LINE.search(command):
             return Reply(stdout=self._read_lines(command))
         try:

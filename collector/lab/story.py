@@ -14,6 +14,24 @@ Log = Sequence[tuple[float, str]]
 
 COMMAND_LINE = "BOOT_IMAGE=(hd0,gpt2)/vmlinuz-4.18.0 root=/dev/mapper/rhel-root ro crashkernel=256M"
 
+DISK = (
+    "Filesystem            1024-blocks     Used Available Capacity Mounted on\n"
+    "/dev/mapper/rhel-root   957923328 41204224 916719104       5% /\n"
+)
+"""What `df -Pk` prints."""
+
+_MEMORY = """\
+MemTotal:       16003072 kB
+MemFree:         4801212 kB
+Cached:          6204416 kB
+AnonPages:       3887104 kB
+Slab:             512340 kB
+KernelStack:        9216 kB
+PageTables:        42048 kB
+VmallocUsed:       68412 kB
+Percpu:            12288 kB
+"""
+
 
 def files() -> dict[str, Content]:
     """Return the files that do not change from boot to boot, by path."""
@@ -21,18 +39,30 @@ def files() -> dict[str, Content]:
         "/etc/hosts": "127.0.0.1 localhost\n",
         "/etc/kdump.conf": "path /var/crash\ncore_collector makedumpfile -l --message-level 7 -d 31\n",
         "/etc/os-release": 'NAME="Red Hat Enterprise Linux"\nVERSION_ID="8.10"\nID="rhel"\n',
+        "/etc/default/grub": 'GRUB_CMDLINE_LINUX="crashkernel=256M"\n',
+        "/etc/sysctl.d/90-nmi.conf": "kernel.unknown_nmi_panic = 1\n",
+        "/etc/systemd/system/multi-user.target.wants/kdump.service": "[Service]\nType=oneshot\n",
+        f"/boot/initramfs-{vmcore.RELEASE}kdump.img": "",
+        "/usr/sbin/makedumpfile": "",
         "/proc/cmdline": COMMAND_LINE + "\n",
+        "/proc/meminfo": _MEMORY,
         "/proc/modules": "dm_multipath 45056 1 - Live 0x0000000000000000\n",
         "/proc/mounts": "/dev/mapper/rhel-root / xfs rw,relatime 0 0\n",
         "/proc/sys/kernel/osrelease": vmcore.RELEASE + "\n",
         "/proc/sys/kernel/panic": "0\n",
-        "/proc/sys/kernel/panic_on_unrecovered_nmi": "0\n",
+        "/proc/sys/kernel/panic_on_io_nmi": "1\n",
+        "/proc/sys/kernel/panic_on_oops": "1\n",
+        "/proc/sys/kernel/panic_on_unrecovered_nmi": "1\n",
+        "/proc/sys/kernel/hardlockup_panic": "1\n",
         "/proc/sys/kernel/sysrq": "16\n",
         "/proc/sys/kernel/tainted": "0\n",
         "/proc/sys/kernel/unknown_nmi_panic": "1\n",
+        "/sys/class/dmi/id/product_name": "Lab Server\n",
         "/sys/kernel/kexec_crash_loaded": "1\n",
         "/sys/kernel/kexec_crash_size": "268435456\n",
+        "/sys/module/kernel/parameters/crash_kexec_post_notifiers": "N\n",
         "/var/crash/.keep": "",
+        "/var/lib/kdump/vmcore-creation.status": "success kdump_test_id=1793491200-1\n",
     }
     return {path: text.encode() for path, text in texts.items()}
 

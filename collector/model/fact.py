@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,7 @@ def number(facts: Facts, name: str) -> float | None:
     """The value of a fact as a number; None when it is missing or is none."""
     text = value(facts, name)
     try:
-        return float(text.split()[0]) if text else None
+        found = float(text.split()[0]) if text else math.nan
     except (ValueError, IndexError):
         return None
+    return found if math.isfinite(found) else None

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collector.adapters.base import HostChannel, NmiInjector
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
-from collector.model.audit import HostAudit
-from collector.model.host import Host
+from collector.checks.audit import chain, judge, weakest
+from collector.checks.linux_target import dump_estimate
+from collector.errors import CollectorError
+from collector.facts import controller as controllers
+from collector.facts import linux, linux_script, store
+from collector.model.audit import HostAudit, LinkVerdict
+from collector.model.fact import Fact, Facts
+from collector.model.host import Host, Platform
+from collector.model.result import Outcome, StepResult
 from collector.model.verdict import Level
+
+Gathered = tuple[Facts, Sequence[StepResult]]
+"""The facts of one side of the host, and how each attempt to get them ended."""
 
 
 def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline) -> HostAudit:
@@ -18,4 +32,96 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
     Changes nothing on the host. What it read is recorded under `cases`, for the night the host does not
     answer. Never raises `CollectorError`: a host that cannot be asked is a row of UNKNOWN.
     """
-    return HostAudit(host.name, host.platform, datetime.now(UTC), Level.UNKNOWN, "not audited yet")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        outside = pool.submit(_ask_controllers, host, connections, deadline)
+        inner, steps = _ask_host(host, connections, cases, deadline)
+        outer, outer_steps = outside.result()
+    facts = {**outer, **inner}
+    verdicts = judge(host.platform, facts)
+    links = chain(verdicts)
+    decides = weakest(links)
+    return HostAudit(
+        host=host.name,
+        platform=host.platform,
+        time=datetime.now(UTC),
+        level=decides.level,
+        reason=_reason(decides),
+        links=links,
+        verdicts=verdicts,
+        estimate=dump_estimate(facts) if host.platform is Platform.LINUX else None,
+        gathered=(*outer_steps, *steps),
+    )
+
+
+def _reason(decides: LinkVerdict) -> str:
+    if decides.level is Level.OK:
+        return "every link holds: an NMI would end in a dump"
+    return f"{decides.link}: {decides.reason}"
+
+
+def _ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> Gathered:
+    """Log in to one controller after the other, until one answers that can send an NMI."""
+    steps: list[StepResult] = []
+    for endpoint in connections.able(host.controllers, NmiInjector):
+        started = time.monotonic()
+        try:
+            with connections.open(host, endpoint, NmiInjector, deadline) as controller:
+                facts = controllers.gather(controller, endpoint.identity, deadline)
+        except CollectorError as error:
+            steps.append(_failed(endpoint.identity, error, started))
+            continue
+        steps.append(_succeeded(endpoint.identity, facts, started))
+        return {**facts, **_login("nmi_controller", endpoint.identity)}, steps
+    return _missing((*controllers.NAMES, "nmi_controller"), steps), steps
+
+
+def _ask_host(host: Host, connections: Connections, cases: Path, deadline: Deadline) -> Gathered:
+    """Log in over one channel after the other, until one gives facts; record them."""
+    steps: list[StepResult] = []
+    logins: dict[str, Fact] = {}
+    gatherers = connections.able(host.channels, HostChannel) if host.platform is Platform.LINUX else []
+    for endpoint in gatherers:
+        started = time.monotonic()
+        try:
+            with connections.open(host, endpoint, HostChannel, deadline) as channel:
+                logins = _login("channel", endpoint.identity)
+                facts = linux.gather_all(channel, endpoint.type, deadline)
+        except CollectorError as error:
+            steps.append(_failed(endpoint.identity, error, started))
+            continue
+        steps.append(_succeeded(endpoint.identity, facts, started))
+        steps += _record(cases, host, facts)
+        return {**facts, **logins}, steps
+    if host.platform is not Platform.LINUX and host.channels:
+        reason = f"facts of {host.platform} hosts cannot be read yet"
+        steps.append(StepResult(host.channels[0].identity, Outcome.SKIPPED, reason))
+    return {**_missing((*linux_script.NAMES, "channel"), steps), **logins}, steps
+
+
+def _record(cases: Path, host: Host, facts: Facts) -> Sequence[StepResult]:
+    try:
+        store.record(cases, host.name, facts)
+    except CollectorError as error:
+        return [_failed("record", error, time.monotonic())]
+    return []
+
+
+def _login(name: str, identity: str) -> dict[str, Fact]:
+    return {name: Fact(name, identity, identity, datetime.now(UTC))}
+
+
+def _missing(names: Iterable[str], steps: Sequence[StepResult]) -> Facts:
+    """Facts that nobody gave, each with why; or that there was nobody to ask."""
+    why = "; ".join(f"{step.step}: {step.detail}" for step in steps) or "nobody to ask"
+    return {name: Fact(name, None, "", datetime.now(UTC), why) for name in names}
+
+
+def _failed(step: str, error: CollectorError, started: float) -> StepResult:
+    return StepResult(step, Outcome.of(error), error.message, seconds=time.monotonic() - started)
+
+
+def _succeeded(step: str, facts: Facts, started: float) -> StepResult:
+    read = sum(fact.value is not None for fact in facts.values())
+    return StepResult(
+        step, Outcome.SUCCESS, f"{read} of {len(facts)} facts", seconds=time.monotonic() - started
+    )

@@ -1,0 +1,136 @@
+"""From facts to the answer: each check's verdict, the chain they make, and its weakest link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from collector.checks import (
+    controller,
+    linux_capture,
+    linux_nmi,
+    linux_survival,
+    linux_target,
+)
+from collector.checks.catalog import CHECKS
+from collector.checks.family import family
+from collector.checks.rule import Rule
+from collector.model.audit import CheckVerdict, Link, LinkVerdict, Severity
+from collector.model.fact import Facts
+from collector.model.host import Platform
+from collector.model.verdict import Level, Verdict
+
+_EVERYWHERE: Mapping[str, Rule] = {
+    "CT-1": controller.can_interrupt,
+    "CT-2": controller.is_on,
+    "WD-1": controller.watchdog_timer,
+    "CH-1": controller.channel_answers,
+}
+
+_LINUX: Mapping[str, Rule] = {
+    **_EVERYWHERE,
+    "NMI-1": linux_nmi.unknown_nmi,
+    "NMI-2": linux_nmi.system_error,
+    "NMI-3": linux_nmi.io_check,
+    "NMI-4": linux_nmi.persistent,
+    "NMI-5": linux_nmi.inherited_by_command_line,
+    "NMI-6": linux_nmi.inherited_by_sysctl,
+    "NMI-7": linux_nmi.architecture,
+    "NMI-8": linux_nmi.hpwdt_timer,
+    "NMI-9": linux_nmi.swallowed,
+    "AUTO-1": linux_nmi.automatic,
+    "AUTO-2": linux_nmi.after_panic,
+    "AUTO-3": linux_nmi.on_oops,
+    "SYSRQ-1": linux_nmi.sysrq,
+    "PRINT-1": linux_nmi.notifiers,
+    "KD-1": linux_capture.armed,
+    "KD-2": linux_capture.large_enough,
+    "KD-3": linux_capture.requested,
+    "KD-4": linux_capture.reserved,
+    "KD-5": linux_capture.enabled,
+    "KD-6": linux_capture.firmware_assisted,
+    "KD-7": linux_capture.lockdown,
+    "KD-8": linux_capture.image,
+    "KD-9": linux_capture.stale,
+    "KD-12": linux_capture.proven,
+    "TG-1": linux_target.target_supported,
+    "TG-2": linux_target.space,
+    "TG-3": linux_target.mounted,
+    "TG-5": linux_target.deleted_when_full,
+    "TG-6": linux_target.retention,
+    "TG-9": linux_target.contents,
+    "TG-10": linux_target.afterwards,
+    "TG-11": linux_target.encrypted,
+    "WD-3": linux_survival.watchdogs,
+    "FE-1": linux_survival.cluster,
+    "FE-3": linux_survival.proxmox,
+    "CH-2": controller.may_read_dumps,
+    "CH-3": controller.stays_on_host,
+}
+
+RULES: Mapping[Platform, Mapping[str, Rule]] = {
+    Platform.LINUX: _LINUX,
+    Platform.WINDOWS: _EVERYWHERE,
+    Platform.ESXI: _EVERYWHERE,
+}
+"""The rules of each platform, by the check's id."""
+
+_WORSE = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
+_SEVERITIES = (Severity.BLOCKER, Severity.HIGH, Severity.MEDIUM, Severity.INFO)
+_DECIDE_WHEN_UNKNOWN = (Severity.BLOCKER, Severity.HIGH)
+
+
+def judge(platform: Platform, facts: Facts) -> tuple[CheckVerdict, ...]:
+    """Answer every check that concerns this host, in the order of the chain."""
+    rules = RULES[platform]
+    answers = ((check, rules[check](facts)) for check in CHECKS if check in rules)
+    return tuple(_with_catalog(verdict, facts) for _, verdict in answers if verdict is not None)
+
+
+def chain(verdicts: Sequence[CheckVerdict]) -> tuple[LinkVerdict, ...]:
+    """How each link holds. A link that no check looked at is UNKNOWN.
+
+    An UNKNOWN that could not break the link (medium, info) stays with its check and does not decide.
+    """
+    return tuple(_link(link, [v for v in verdicts if v.link is link]) for link in Link)
+
+
+def weakest(links: Sequence[LinkVerdict]) -> LinkVerdict:
+    """The link that decides: the worst, and of equals the first in the chain."""
+    return max(links, key=lambda one: _WORSE.index(one.level))
+
+
+def _link(link: Link, verdicts: Sequence[CheckVerdict]) -> LinkVerdict:
+    if not verdicts:
+        return LinkVerdict(link, Level.UNKNOWN, "nothing was read that tells it")
+    worst = max(verdicts, key=_weight)
+    level = _deciding_level(worst)
+    if level is Level.OK:
+        holds = sum(v.level is Level.OK for v in verdicts)
+        return LinkVerdict(link, level, f"{holds} of {len(verdicts)} checks hold")
+    return LinkVerdict(link, level, f"{worst.reason} ({worst.id})")
+
+
+def _weight(verdict: CheckVerdict) -> tuple[int, int]:
+    return _WORSE.index(_deciding_level(verdict)), -_SEVERITIES.index(verdict.severity)
+
+
+def _deciding_level(verdict: CheckVerdict) -> Level:
+    if verdict.level is Level.UNKNOWN and verdict.severity not in _DECIDE_WHEN_UNKNOWN:
+        return Level.OK
+    return verdict.level
+
+
+def _with_catalog(verdict: Verdict, facts: Facts) -> CheckVerdict:
+    check, kin = CHECKS[verdict.check], family(facts)
+    mend = verdict.level in (Level.WARNING, Level.CRITICAL)
+    return CheckVerdict(
+        id=check.id,
+        title=check.title,
+        link=check.link,
+        severity=check.severity,
+        level=verdict.level,
+        reason=verdict.reason,
+        remedy=verdict.remedy if mend else "",
+        commands=tuple(check.commands.get(kin, check.commands.get(None, ()))) if mend else (),
+        source=check.source,
+    )

@@ -1,0 +1,18 @@
+"""Every check: what it asks, why that matters, what to do, and where the rule comes from.
+
+The rules themselves are the functions in the modules beside this one; `audit.py` puts both together. The
+commands are shell lines for root. They are printed, and never run by this program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from collector.checks.catalog_dump import CAPTURE, FETCH, FITS
+from collector.checks.catalog_nmi import CRASH, SURVIVES, TRIGGER
+from collector.checks.check import Check
+
+CHECKS: Mapping[str, Check] = {
+    check.id: check for check in (*TRIGGER, *CRASH, *CAPTURE, *FITS, *SURVIVES, *FETCH)
+}
+"""All checks by id, in the order of the chain."""
