@@ -145,6 +145,13 @@ def test_a_bitmap_that_marks_other_pages_than_it_counts_is_not_complete() -> Non
     assert not windows.glance(Buffer(data[:-1])).complete
 
 
+def test_a_cut_inside_the_bitmap_is_told_from_a_cut_behind_it() -> None:
+    dump = make.bitmap()
+    ends = dict(dump.parts)
+    assert judge(dump.data[: ends["bitmap"] - 1]).reason == "it ends inside its page bitmap"
+    assert judge(dump.data[: ends["bitmap"]]).reason == "it ends after 0 of 5 pages"
+
+
 def test_bits_behind_the_last_page_are_not_pages() -> None:
     dump = make.bitmap()  # 21 bits in three bytes
     assert judge(poke(dump.data, 2 * PAGE + 0x3A, "<B", dump.data[2 * PAGE + 0x3A] | 0xE0)).complete
