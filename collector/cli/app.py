@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from collector.cli import case, collect, config, demo, exit_codes, inspect, playbook, probe
+from collector.cli import case, collect, config, demo, exit_codes, inspect, playbook, probe, triage
 from collector.cli.exit_codes import ExitCode, of
 from collector.errors import CollectorError, defect
 
@@ -24,6 +24,7 @@ app.command()(probe.probe)
 app.command()(collect.collect)
 app.command()(collect.resume)
 app.command()(inspect.inspect)
+app.command()(triage.triage)
 app.command()(demo.demo)
 app.command("exit-codes")(exit_codes.show)
 app.add_typer(case.app, name="case")

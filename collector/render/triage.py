@@ -1,0 +1,221 @@
+"""The answer of a triage: on one screen, or as JSON with the line of evidence behind each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from collector.case.wording import span
+from collector.render.console import out, plain, word
+from collector.render.json import _print
+from collector.triage.answer import Answer
+from collector.triage.patterns import CATALOG, Finding
+from collector.triage.suspects import Suspect
+from collector.triage.waitgraph import Chain, Link, seconds
+
+_SHOWN_CHAINS = 3
+_SHOWN_LINKS = 20
+
+
+def answer(found: Answer) -> None:
+    """Chains, suspect, how sure, findings, what is missing, what to do next."""
+    console = out()
+    for chain in found.chains[:_SHOWN_CHAINS]:
+        _chain(chain)
+    if len(found.chains) > _SHOWN_CHAINS:
+        console.print(f"… and {len(found.chains) - _SHOWN_CHAINS} more chain(s); --format json shows all\n")
+    if found.suspect is not None:
+        console.print("suspect:", plain(named(found.suspect)), style="bold")
+        console.print(plain(f"how sure: {found.sureness}: {found.why}"), soft_wrap=True)
+    if found.findings:
+        console.print(_findings(found))
+    else:
+        console.print("no known pattern of a hang in this log", style="green")
+    known = [f"{one.module}: {one.title} ({one.source})" for one in found.advisories]
+    _list("what its maker has written:", known)
+    _list("to be sure, run in the debugger:", found.missing)
+    _list("next:", found.next_steps)
+
+
+def _chain(chain: Chain) -> None:
+    console = out()
+    for number, link in enumerate(chain.links[:_SHOWN_LINKS], 1):
+        console.print(plain(_link(number, link)), soft_wrap=True)
+    if len(chain.links) > _SHOWN_LINKS:
+        console.print(f"… and {len(chain.links) - _SHOWN_LINKS} more; --format json shows all")
+    console.print(_behind(chain))
+    console.print()
+
+
+def _list(title: str, items: Sequence[str]) -> None:
+    if items:
+        out().print(title)
+    for item in items:
+        out().print(plain(f"  {item}"), soft_wrap=True)
+
+
+def _link(number: int, link: Link) -> str:
+    waited = seconds(link)
+    process = f" of {link.node.process}" if link.node.process else ""
+    since = "" if waited is None else f" for {span(waited)}"
+    on = f"waits{since} on {link.wait.on} {object_name(link)}" if link.wait else "is not shown in the log"
+    place = f", in {link.node.at}" if link.node.at else ""
+    line = f" [line {link.line}{'; the next step is likely, not stated' if link.inferred else ''}]"
+    return f"{number}. {thread_name(link)}{process} {on.rstrip()}{place}{line}"
+
+
+def _behind(chain: Chain) -> str:
+    if chain.cycle:
+        return "the last waits for the first: a deadlock"
+    return f"{chain.behind} thread(s) wait behind the last one"
+
+
+def _findings(found: Answer) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("finding", "what the log says", "lines"):
+        table.add_column(column, overflow="fold")
+    for finding in found.findings:
+        lines = ", ".join(str(line) for line in finding.lines[:4]) + (" …" if len(finding.lines) > 4 else "")  # noqa: PLR2004
+        table.add_row(word(finding.pattern), plain(finding.words), lines)
+    return table
+
+
+def thread_name(link: Link) -> str:
+    """The thread's address, else its ids, else how many threads it stands for."""
+    thread = link.node.thread
+    if thread is None:
+        return link.node.label or f"({link.node.count} waiters)"
+    if thread.address is not None:
+        return f"{thread.address:08x}"
+    return f"{thread.process_id or 0:04x}.{thread.thread_id or 0:04x}"
+
+
+def object_name(link: Link) -> str:
+    """What it waits on: the lock's symbol beside its address."""
+    if link.wait is None or link.wait.object is None:
+        return link.symbol
+    return f"{link.wait.object:08x} {link.symbol}".strip()
+
+
+def named(suspect: Suspect) -> str:
+    """The suspect in a few words."""
+    who = suspect.module or suspect.process or suspect.lock or suspect.detail or "unknown"
+    if suspect.kind == "unknown_lock_owner":
+        who = f"the unknown owner of {suspect.lock}"
+    if suspect.kind == "collection":
+        who = suspect.detail
+    if who == "unknown":
+        who = suspect.kind.replace("_", " ")
+    parts = [f"{suspect.kind} {who}" if suspect.kind in {"driver", "module", "process"} else who]
+    if suspect.vendor:
+        parts.append(f"by {suspect.vendor}")
+    if suspect.process and suspect.process != who:
+        parts.append(f"in {suspect.process}")
+    if suspect.also:
+        parts.append(f"together with {', '.join(suspect.also)}")
+    if suspect.tag:
+        parts.append(f"pool tag {suspect.tag}")
+    return ", ".join(parts)
+
+
+def as_table(answers: Sequence[tuple[str, Answer]]) -> None:
+    """Each log's answer on a screen; the log's name first when there are several."""
+    for name, one in answers:
+        if len(answers) > 1:
+            out().print(plain(name), style="bold underline")
+        answer(one)
+
+
+def as_json(answers: Sequence[tuple[str, Answer]]) -> None:
+    """The first log's answer, and all under `logs`. `chain` is the gravest, `chains` are all."""
+    logs = [{"file": name, **document(one)} for name, one in answers]
+    _print("hang-collector/triage/1", {**logs[0], "logs": logs if len(logs) > 1 else []})
+
+
+def document(found: Answer) -> dict[str, object]:
+    """The answer as plain data."""
+    chains = [_chain_data(chain) for chain in found.chains]
+    return {
+        "lines": found.lines,
+        "patterns": list(found.patterns),
+        "culprit": None if found.suspect is None else _suspect_data(found.suspect),
+        "sureness": found.sureness.value,
+        "why": found.why,
+        "chain": chains[0]["links"] if chains else [],
+        "chains": chains,
+        "findings": [_finding_data(finding) for finding in found.findings],
+        "numbers": {key: value for finding in found.findings for key, value in finding.figures.items()},
+        "missing": list(found.missing),
+        "next": list(found.next_steps),
+        "advisories": [
+            {"module": one.module, "title": one.title, "version": one.version, "source": one.source}
+            for one in found.advisories
+        ],
+    }
+
+
+def _chain_data(chain: Chain) -> dict[str, object]:
+    return {
+        "deadlock": chain.cycle,
+        "behind": chain.behind,
+        "links": [_link_data(link) for link in chain.links],
+    }
+
+
+def _link_data(link: Link) -> dict[str, object]:
+    thread, wait = link.node.thread, link.wait
+    ids = thread is not None and thread.process_id is not None and thread.thread_id is not None
+    return _present(
+        {
+            "thread": thread_name(link),
+            "process": link.node.process,
+            "cid": f"{thread.process_id:04x}.{thread.thread_id:04x}" if thread and ids else link.node.label,
+            "process_addr": f"{thread.process:08x}" if thread and thread.process is not None else "",
+            "waits_on": wait.on.value if wait else "",
+            "object": f"{wait.object:08x}" if wait and wait.object is not None else link.symbol,
+            "symbol": link.symbol,
+            "wait_s": seconds(link),
+            "blocked_in": link.node.at,
+            "owner": f"{wait.owner:08x}" if wait and wait.owner is not None else "",
+            "count": link.node.count if link.node.count > 1 else None,
+            "inferred": link.inferred,
+            "line": link.line,
+        }
+    )
+
+
+def _suspect_data(suspect: Suspect) -> dict[str, object]:
+    return _present(
+        {
+            "kind": suspect.kind,
+            "module": suspect.module or None,
+            "also": list(suspect.also),
+            "vendor": suspect.vendor,
+            "process": suspect.process,
+            "thread": f"{suspect.thread:08x}" if suspect.thread is not None else "",
+            "lock": suspect.lock,
+            "tag": suspect.tag,
+            "detail": suspect.detail,
+            "line": suspect.line,
+        }
+    )
+
+
+def _finding_data(finding: Finding) -> dict[str, object]:
+    entry = CATALOG[finding.pattern]
+    return {
+        "pattern": finding.pattern,
+        "title": entry.title,
+        "words": finding.words,
+        "lines": list(finding.lines),
+        "meaning": entry.meaning,
+        "remedy": entry.remedy,
+        "source": entry.source,
+        "figures": dict(finding.figures),
+    }
+
+
+def _present(fields: Mapping[str, object]) -> dict[str, object]:
+    """Without the fields that the log says nothing about."""
+    return {key: value for key, value in fields.items() if value not in ("", None, [], False)}

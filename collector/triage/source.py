@@ -1,0 +1,43 @@
+"""Find the text of a debugger, and open it with errors that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from collector.errors import CaseError, DumpError
+from collector.triage.model import DebuggerLog
+from collector.triage.text import read_lines
+
+_NAMES = ("*.log", "*.txt", "*.kd")
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a log. Raises: DumpError when it is not a file, or cannot be read."""
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "is not there"
+        raise DumpError(f"{path.name!r} {what}", hint="Name the log that the debugger's `.logopen` wrote.")
+    try:
+        yield from read_lines(path)
+    except OSError as error:
+        raise DumpError(
+            f"cannot read {path.name!r}: {error.strerror}", hint="Check that this account may read the file."
+        ) from error
+
+
+def logs_of_case(case: Path) -> list[Path]:
+    """Return the texts of a case that may be debugger logs. Raises: CaseError when there are none."""
+    folder = case / "data"
+    found = sorted(path for name in _NAMES for path in folder.rglob(name) if path.is_file())
+    if not found:
+        raise CaseError(
+            f"{case} holds no text of a debugger",
+            hint="Write one with the commands of `hang-collector triage script kd`, and name that file.",
+        )
+    return found
+
+
+def is_debugger_log(log: DebuggerLog) -> bool:
+    """Whether anything in the text was understood."""
+    known = (log.commands, log.threads, log.processes, log.resources, log.critical_sections, log.pool_tags)
+    return any(known) or any(one is not None for one in (log.vm, log.analysis, log.psod))

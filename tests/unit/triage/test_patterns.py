@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from collector.triage.answer import Answer, answer
+from collector.triage.kdlog import parse
+from collector.triage.model import DebuggerLog, Process
+from collector.triage.modules import load
+from collector.triage.patterns import CATALOG
+from tests.unit.triage.planted import Scene, event, stack, thread, waiting
+
+_SYSCALL = ("nt!NtDeviceIoControlFile", "nt!KiSystemServiceCopyEnd", "ntdll!NtDeviceIoControlFile", "app!Ask")
+
+
+def of(log: DebuggerLog) -> Answer:
+    return answer(log, load())
+
+
+def read(text: str) -> Answer:
+    return of(parse(text.splitlines()))
+
+
+def ends_in(*names: str) -> Answer:
+    """The answer to one thread that waits, in the kernel, in these functions."""
+    one = thread(1, wait_mode="KernelMode", stack=stack(*waiting(*names)), wait_objects=(event(5, 2),))
+    return of(DebuggerLog(threads=(one,)))
+
+
+def processes(*rows: tuple[str, int | None, int | None]) -> DebuggerLog:
+    return DebuggerLog(
+        processes=tuple(
+            Process(line, 0x1000 + line, line, parent, image=image, handle_count=handles)
+            for line, (image, handles, parent) in enumerate(rows, 1)
+        )
+    )
+
+
+def test_a_healthy_log_gives_no_finding() -> None:
+    scene = Scene()
+    for number in range(50):
+        scene.idle(number)
+    healthy = replace(
+        scene.log(),
+        processes=tuple(Process(n, n, n, 4, image="svchost.exe", handle_count=300 + n) for n in range(1, 60)),
+    )
+    found = of(healthy)
+    assert found.findings == ()
+    assert found.suspect is None
+    assert found.missing == ()
+    assert found.next_steps == ()
+
+
+def test_healthy_pools_give_no_finding() -> None:
+    found = read(
+        "0: kd> !vm\n*** Virtual Memory Usage ***\n"
+        "NonPagedPool Usage: 10042   (   40168 Kb)\nNonPagedPool Max:   68537   (  274148 Kb)\n"
+        "PagedPool Usage:    20000   (   80000 Kb)\nPagedPool Maximum:  40960   (  163840 Kb)\n"
+    )
+    assert found.patterns == ()
+
+
+@pytest.mark.parametrize("pool", ["Paged", "NonPaged"])
+def test_a_pool_that_is_nearly_full_is_found_and_the_other_is_not(pool: str) -> None:
+    ending = "Maximum" if pool == "Paged" else "Max"
+    found = read(
+        "0: kd> !vm\n*** Virtual Memory Usage ***\n"
+        f"{pool}Pool Usage:    36000   (   144000 Kb)\n{pool}Pool {ending}:  40960   (  163840 Kb)\n"
+    )
+    assert found.patterns == (f"insufficient_memory_{pool.lower()}_pool",)
+    assert found.suspect is not None
+    assert found.suspect.kind == f"{pool.lower()}_pool"
+
+
+def test_a_pool_tag_names_the_driver_whose_name_begins_like_it() -> None:
+    found = read(
+        "0: kd> !vm\n*** Virtual Memory Usage ***\n"
+        "PagedPool Usage:    36000   (   144000 Kb)\nPagedPool Maximum:  40960   (  163840 Kb)\n\n"
+        "0: kd> !poolused 4\n   Sorting by Paged Pool Consumed\n\n  Pool Used:\n"
+        "            NonPaged            Paged\nTag    Allocs     Used    Allocs     Used\n"
+        "CM         85     5440     11045 47915424\nOurs        0        0       186 34391520\n\n"
+        "0: kd> lm\nstart    end        module name\n80000000 80100000   ourscan    (deferred)\n"
+    )
+    assert found.suspect is not None
+    assert (found.suspect.kind, found.suspect.tag) == ("driver", "Ours")
+    assert found.suspect.module.startswith("ourscan")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind", "module"),
+    [
+        (("FooDrv!Block", "nt!IofCallDriver", *_SYSCALL), "driver", "FooDrv"),
+        (
+            ("FLTMGR!FltSendMessage", "savonaccess!Scan", "FLTMGR!FltpDispatch", *_SYSCALL),
+            "driver",
+            "savonaccess",
+        ),
+        (("rdbss!RxWait", "mrxsmb!Transceive", *_SYSCALL), "machine", ""),
+        (("nt!KiAcquireFastMutex", "BarDrv!Take", *_SYSCALL), "driver", "BarDrv"),
+    ],
+)
+def test_the_first_foreign_module_under_the_wait_is_named(
+    names: Sequence[str], kind: str, module: str
+) -> None:
+    found = ends_in(*names).suspect
+    assert found is not None
+    assert (found.kind, found.module) == (kind, module)
+
+
+def test_a_well_known_maker_is_named_with_its_driver() -> None:
+    found = ends_in("savonaccess!Scan", *_SYSCALL)
+    assert found.suspect is not None
+    assert found.suspect.vendor == "Sophos"
+    assert "Call Sophos, who make savonaccess." in found.next_steps
+
+
+def test_a_filter_under_the_filter_manager_is_said_to_be_one() -> None:
+    assert "file_system_filter" in ends_in("AvFilter!Scan", "FLTMGR!FltpDispatch", *_SYSCALL).patterns
+
+
+def test_a_wait_in_a_redirector_couples_machines() -> None:
+    assert "coupled_machines" in ends_in("rdbss!RxWait", "mrxsmb!Transceive", *_SYSCALL).patterns
+
+
+def test_a_deadlock_is_one_only_when_the_circle_is_closed() -> None:
+    circle, line = Scene(), Scene()
+    circle.chain([1, 2, 3], ["mutant"] * 3, closed=True)
+    line.chain([1, 2, 3], ["mutant"] * 3)
+    assert "deadlock" in of(circle.log()).patterns
+    assert "deadlock" not in of(line.log()).patterns
+
+
+def test_each_link_of_a_chain_is_reported_by_its_kind() -> None:
+    scene = Scene()
+    scene.chain([1, 2, 3, 4, 5, 6], ["lpc", "mutant", "critical_section", "eresource", "process"])
+    kinds = {name for name in of(scene.log()).patterns if name.startswith("wait_chain_")}
+    assert kinds == {
+        f"wait_chain_{kind}" for kind in ("lpc", "mutant", "critical_section", "eresource", "process")
+    }
+
+
+def test_a_leak_of_handles_stands_out_from_the_other_processes() -> None:
+    leak = processes(("a.exe", 300, 4), ("b.exe", 500, 4), ("leak.exe", 9000, 4))
+    busy = processes(("a.exe", 1800, 4), ("b.exe", 1500, 4), ("c.exe", 2600, 4))
+    assert of(leak).patterns == ("handle_leak",)
+    assert of(busy).patterns == ()
+
+
+def test_a_factory_of_processes_is_one_beyond_the_number_of_sessions() -> None:
+    many = processes(*[("worker.exe", 10, 77)] * 30)
+    sessions = processes(*[("csrss.exe", 10, 5), ("notes.exe", 10, None)] * 30)
+    assert of(many).patterns == ("process_factory",)
+    assert of(sessions).patterns == ()
+
+
+def test_a_running_thread_is_spiking_after_long_work_and_never_when_idle() -> None:
+    busy = thread(1, state="RUNNING", processor=0, user_seconds=50.0, kernel_seconds=1.0)
+    idle = replace(busy, image="Idle", stack=stack("nt!KiIdleLoop"))
+    assert of(DebuggerLog(threads=(busy,))).patterns == ("spiking_thread",)
+    assert of(DebuggerLog(threads=(idle,))).patterns == ()
+
+
+def test_every_finding_carries_the_lines_that_show_it() -> None:
+    scene = Scene()
+    scene.chain([1, 2, 3], ["lpc", "mutant"])
+    assert all(finding.lines for finding in of(scene.log()).findings)
+
+
+def test_every_entry_of_the_catalog_explains_itself() -> None:
+    for name, entry in CATALOG.items():
+        assert name == entry.id
+        assert entry.rule.__doc__
+        assert entry.meaning.endswith(".")
+        assert entry.remedy.endswith(".")
+        assert entry.source.startswith("https://")
+
+
+def test_what_is_missing_is_asked_for_by_name() -> None:
+    scene = Scene()
+    scene.chain([1, 2], ["mutant"])
+    only_waiter = replace(scene.log(), threads=tuple(scene.threads[:1]))
+    assert of(only_waiter).missing == ("!thread 80000200 1f",)
+
+
+def test_a_chain_without_doubt_is_surer_than_one_whose_end_is_not_shown() -> None:
+    whole, open_ = Scene(), Scene()
+    whole.chain([1, 2], ["mutant"])
+    open_.chain([1, 2], ["lpc"])
+    unserved = replace(open_.log(), lpc_messages=(), threads=tuple(open_.threads[:1]))
+    assert of(whole.log()).sureness == "high"
+    assert of(unserved).sureness == "low"
