@@ -9,8 +9,10 @@ work as usual. An input that takes more than 5 seconds, or 256 MiB of memory, is
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import atheris
@@ -18,10 +20,12 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["collector.dump"]):
+    from collector.dump.first_look import look
     from collector.dump.identify import glance, inspect_source
     from collector.dump.report import Buffer
 
 from collector.errors import DumpError
+from collector.lab import vmcore
 from tests.unit.dump import dumps, minidump_generator, vmware_generator, windows_generator
 
 
@@ -42,6 +46,7 @@ def seeds() -> list[bytes]:
         *(dumps.kdump(order) for order in "<>"),
         *(dumps.elf(order) for order in "<>"),
         dumps.flattened(dumps.kdump()),
+        vmcore.kdump("db01", datetime(2026, 11, 21, tzinfo=UTC), [(1.5, "a line")], filler_pages=0),
         minidump_generator.user_dump(full_memory=(100,)),
         minidump_generator.offline(),
         vmware_generator.checkpoint()[0],
@@ -49,7 +54,7 @@ def seeds() -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    """Read `data` as a dump, both ways."""
+    """Read `data` as a dump, both ways, and its kernel log."""
     for read in (inspect_source, glance):
         try:
             report = read(Buffer(data))
@@ -57,6 +62,8 @@ def one_input(data: bytes) -> None:
             continue
         assert report.reason.isprintable()
         assert report.missing.isprintable()
+    with contextlib.suppress(DumpError):
+        look(Buffer(data))
 
 
 def main() -> None:
