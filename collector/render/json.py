@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collector.case.manifest import Verification
+    from collector.model.audit import HostAudit
+    from collector.model.fleet import Change
     from collector.model.result import HostResult
     from collector.run.examine import Examination
     from collector.run.history import CaseSummary
@@ -65,5 +67,23 @@ def dumps(inspected: Sequence[Inspected]) -> None:
     _print("hang-collector/dumps/1", {"dumps": rows})
 
 
+def audits(seen: Sequence[HostAudit], changed: Sequence[Change] = ()) -> None:
+    """`audit`: one object a host."""
+    print(audits_text(seen, changed), end="")
+
+
+def audits_text(seen: Sequence[HostAudit], changed: Sequence[Change] = ()) -> str:
+    """The same as text, for a file."""
+    rows = [{**asdict(one), "answered": one.answered} for one in seen]
+    body: dict[str, object] = {"hosts": rows, "answered": sum(one.answered for one in seen)}
+    if changed:
+        body["changed"] = [asdict(change) for change in changed]
+    return _text("hang-collector/audit/1", body) + "\n"
+
+
 def _print(schema: str, body: dict[str, object]) -> None:
-    print(json.dumps({"schema": schema, **body}, indent=1, default=str))
+    print(_text(schema, body))
+
+
+def _text(schema: str, body: dict[str, object]) -> str:
+    return json.dumps({"schema": schema, **body}, indent=1, default=str)
