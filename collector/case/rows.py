@@ -233,11 +233,15 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
         e.data.get("source"): e for e in entries if e.event == "artifact" and e.data.get("kind") == "dump"
     }
     checked = {e.data.get("path"): e for e in entries if e.event == "dump.checked"}
+    looked = {e.data.get("path"): e for e in entries if e.event == "dump.looked"}
     rows = []
     for remote in {**found, **home}:
         artifact = home.get(remote)
         check = checked.get(artifact.data.get("path")) or checked.get(remote) if artifact else None
         verdict = "not home" if artifact is None else "not checked"
+        reason = text(check, "reason") if check else ""
+        if artifact is None and (seen := looked.get(remote)):
+            reason = f"On the host it looks {text(seen, 'state')}: {text(seen, 'reason')}"
         if check is not None:
             state = text(check, "state")
             verdict = state if state in VERDICTS else "unknown"
@@ -248,7 +252,7 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
                 size=size(number(artifact or found[remote], "bytes")),
                 sha256=text(artifact, "sha256") if artifact else "",
                 verdict=verdict,
-                reason=text(check, "reason") if check else "",
+                reason=reason,
                 remedy=text(check, "remedy") if check else "",
                 note=text(check, "note") if check else "",
                 cause=text(check, "cause") if check else "",

@@ -127,6 +127,14 @@ def _checked(line: Sequence[Entry]) -> Told:
     return title, f"{text(entry, 'path')}: {text(entry, 'reason')}", "success" if whole else "failed"
 
 
+def _looked(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    state = text(entry, "state")
+    title = f"Seen from here, the dump looks {state}"
+    word = "none" if state == "complete" else "uncertain"
+    return title, f"{text(entry, 'path')}: {text(entry, 'reason')}", word
+
+
 def _copy(line: Sequence[Entry]) -> Told:
     entry = line[0]
     start, whole = number(entry, "offset"), size(number(entry, "bytes"))
@@ -165,6 +173,7 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "dump.found": _simple("Dump found on the host", "success", "path"),
     "dump.unfinished": _simple("Unfinished dump found on the host", "missing", "path"),
     "dump.none": _simple("There is no dump", "failed", "reason"),
+    "dump.looked": _looked,
     "dump.checked": _checked,
     "copy.started": _copy,
     "notice": _simple("Warning", "uncertain", "text"),

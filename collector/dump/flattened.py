@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from collector.dump import elf, kdump
 from collector.dump.report import OUT_OF_SPACE, Buffer, DumpFormat, DumpReport, Identity, Source, State
@@ -25,7 +26,8 @@ _TYPE_AND_VERSION = (1, 1)
 _RECORD = struct.Struct(">qq")
 _END = b"\xff" * _RECORD.size  # (-1, -1)
 _LARGEST_DUMP = 1 << 60  # so that no sum of two figures leaves 64 bits
-_MOST_INDEXED = 1 << 20  # 32 MiB of index; makedumpfile writes records of some MiB
+_MOST_INDEXED = 1 << 20
+_FIRST_RECORDS = 8  # makedumpfile writes the headers first
 _HEAD_BYTES = 1 << 20
 """Bytes of the dump inside that are kept: its headers and VMCOREINFO are among them."""
 
@@ -46,12 +48,7 @@ def inspect(file: Source) -> DumpReport:
     Raises:
         DumpError: the stream's header, or the headers of the dump inside, contradict the format.
     """
-    raw = file.read(0, _HEADER.size)
-    if len(raw) == _HEADER.size and _HEADER.unpack(raw)[1:] != _TYPE_AND_VERSION:
-        raise DumpError(
-            f"the flattened stream has type and version {_HEADER.unpack(raw)[1:]}, not {_TYPE_AND_VERSION}",
-            hint="Fetch the dump again and compare its checksum with the host's copy.",
-        )
+    _check(file)
     walk = _walk(file)
     if walk.fault:
         identity = _identity(walk.head)
@@ -67,6 +64,33 @@ def inspect(file: Source) -> DumpReport:
     return DumpReport(DumpFormat.FLATTENED, State.COMPLETE, whole, file.size, walk.end, "", identity)
 
 
+def glance(file: Source) -> DumpReport:
+    """Say whether the end marker stands at the end, and what the first records show: some KiB of any stream.
+
+    Raises:
+        DumpError: the stream's header, or the headers of the dump inside, contradict the format.
+    """
+    _check(file)
+    head = bytearray()
+    for record in islice(_records(file), _FIRST_RECORDS):
+        _put(head, file, record)
+    identity = _identity(bytes(head))
+    if file.read(max(_HEADER_BYTES, file.size - _RECORD.size), _RECORD.size) == _END:
+        reason = "the stream ends with its end marker"
+        return DumpReport(DumpFormat.FLATTENED, State.COMPLETE, reason, file.size, file.size, "", identity)
+    reason = "it was cut: the stream does not end with its end marker"
+    return DumpReport(DumpFormat.FLATTENED, State.TRUNCATED, reason, file.size, None, "its end", identity)
+
+
+def _check(file: Source) -> None:
+    raw = file.read(0, _HEADER.size)
+    if len(raw) == _HEADER.size and _HEADER.unpack(raw)[1:] != _TYPE_AND_VERSION:
+        raise DumpError(
+            f"the flattened stream has type and version {_HEADER.unpack(raw)[1:]}, not {_TYPE_AND_VERSION}",
+            hint="Fetch the dump again and compare its checksum with the host's copy.",
+        )
+
+
 def _walk(file: Source) -> _Walk:
     """Go from record to record to the end marker, and keep what belongs to the dump's first bytes.
 
@@ -76,10 +100,7 @@ def _walk(file: Source) -> _Walk:
     at, count = _HEADER_BYTES, 0
     for record in _records(file):
         at, count = record.at + record.size, count + 1
-        if record.offset < _HEAD_BYTES:
-            data = file.read(record.at, min(record.size, _HEAD_BYTES - record.offset))
-            head.extend(bytes(max(0, record.offset + len(data) - len(head))))
-            head[record.offset : record.offset + len(data)] = data
+        _put(head, file, record)
     last = file.read(at, _RECORD.size)
     if last == _END:
         fault = ""
@@ -88,6 +109,14 @@ def _walk(file: Source) -> _Walk:
     else:
         fault = f"it was cut: no end marker after {count} records"
     return _Walk(fault, at + _RECORD.size, count, bytes(head))
+
+
+def _put(head: bytearray, file: Source, record: _Record) -> None:
+    """Put the record's bytes where they belong, as far as they belong to the dump's first bytes."""
+    if record.offset < _HEAD_BYTES:
+        data = file.read(record.at, min(record.size, _HEAD_BYTES - record.offset))
+        head.extend(bytes(max(0, record.offset + len(data) - len(head))))
+        head[record.offset : record.offset + len(data)] = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +149,36 @@ class Stream:
 
     def __init__(self, file: Source) -> None:
         self._file = file
-        found = []
         self.size = self._longest = 0
-        for number, record in enumerate(_records(file)):
-            if number == _MOST_INDEXED:
+        offsets, places, sizes = array("q"), array("q"), array("q")
+        for record in _records(file):
+            if len(offsets) == _MOST_INDEXED:
                 raise DumpError(
                     f"the flattened dump has more than {_MOST_INDEXED} records",
                     hint="Make an ordinary dump of it first: makedumpfile -R vmcore < it",
                 )
-            found.append((record.offset, number, record.at, record.size))
+            offsets.append(record.offset)
+            places.append(record.at)
+            sizes.append(record.size)
             self.size = max(self.size, record.offset + record.size)
             self._longest = max(self._longest, record.size)
-        found.sort()
-        self._offsets, self._numbers, self._places, self._sizes = (
-            array("q", column) for column in (zip(*found, strict=True) if found else ((), (), (), ()))
-        )
+        self._order = array("I", sorted(range(len(offsets)), key=offsets.__getitem__))
+        self._starts = array("q", (offsets[number] for number in self._order))
+        self._places, self._sizes = places, sizes
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer at the end; zeros between records. Raises: DumpError."""
         end = min(offset + size, self.size)
         out = bytearray(max(0, end - offset))
-        first = bisect_right(self._offsets, offset - self._longest)
-        last = bisect_right(self._offsets, end - 1)
-        for index in sorted(range(first, last), key=self._numbers.__getitem__):
-            start = max(offset, self._offsets[index])
-            count = min(end, self._offsets[index] + self._sizes[index]) - start
+        first = bisect_right(self._starts, offset - self._longest)
+        last = bisect_right(self._starts, end - 1)
+        found = sorted((self._order[index], self._starts[index]) for index in range(first, last))
+        for number, start in found:
+            begin = max(offset, start)
+            count = min(end, start + self._sizes[number]) - begin
             if count > 0:
-                data = self._file.read(self._places[index] + start - self._offsets[index], count)
-                out[start - offset : start - offset + len(data)] = data
+                data = self._file.read(self._places[number] + begin - start, count)
+                out[begin - offset : begin - offset + len(data)] = data
         return bytes(out)
 
 

@@ -6,19 +6,30 @@ Only the dump of an ESXi host is known by its name, for nothing is public of wha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from collector.dump import elf, esxi, flattened, kdump, minidump, offline_windows, vmware, windows
 from collector.dump.report import CHUNK, DumpFile, DumpFormat, DumpReport, Source, State
 
-_READERS: tuple[tuple[bytes, Callable[[Source], DumpReport]], ...] = (
-    (kdump.MAGIC, kdump.inspect),
-    (flattened.MAGIC, flattened.inspect),
-    (elf.MAGIC, elf.inspect),
-    *((magic, windows.inspect) for magic in windows.MAGICS),
-    (minidump.MAGIC, minidump.inspect),
-    *((magic, offline_windows.inspect) for magic in offline_windows.MAGICS),
-    *((magic, vmware.inspect) for magic in vmware.MAGICS),
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A format: the bytes that it begins with, and who reads it; `glance` where `inspect` reads much."""
+
+    magic: bytes
+    inspect: Callable[[Source], DumpReport]
+    glance: Callable[[Source], DumpReport] | None = None
+
+
+_READERS = (
+    _Reader(kdump.MAGIC, kdump.inspect, kdump.glance),
+    _Reader(flattened.MAGIC, flattened.inspect, flattened.glance),
+    _Reader(elf.MAGIC, elf.inspect),
+    *(_Reader(magic, windows.inspect) for magic in windows.MAGICS),
+    _Reader(minidump.MAGIC, minidump.inspect),
+    *(_Reader(magic, offline_windows.inspect) for magic in offline_windows.MAGICS),
+    *(_Reader(magic, vmware.inspect) for magic in vmware.MAGICS),
 )
 _FIRST_BYTES = 16
 
@@ -30,19 +41,40 @@ def inspect(path: Path) -> DumpReport:
         DumpError: the file cannot be read, or contradicts its own format.
     """
     with DumpFile(path) as file:
-        report = inspect_source(file)
-        known_by_name = report.format is DumpFormat.UNKNOWN and esxi.is_dump_name(path.name)
-        return esxi.inspect(file) if known_by_name else report
+        return inspect_source(file, path.name)
 
 
-def inspect_source(source: Source) -> DumpReport:
-    """Say the same of bytes that lie elsewhere. Raises: DumpError."""
+def inspect_source(source: Source, name: str = "") -> DumpReport:
+    """Say the same of bytes that are open already. Raises: DumpError."""
+    reader = _reader(source)
+    return reader.inspect(source) if reader else _unknown(source, name)
+
+
+def glance(source: Source, name: str = "") -> DumpReport:
+    """Say what a few MB of a dump show, for one that is far away.
+
+    Complete then means that nothing speaks against it: only `inspect_source` looks at every page.
+
+    Raises:
+        DumpError: it contradicts its own format, or the source gives no more.
+    """
+    reader = _reader(source)
+    if reader is None:
+        return _unknown(source, name)
+    return (reader.glance or reader.inspect)(source)
+
+
+def _reader(source: Source) -> _Reader | None:
     first = source.read(0, _FIRST_BYTES)
-    for magic, reader in _READERS:
-        if first.startswith(magic):
-            return reader(source)
+    return next((reader for reader in _READERS if first.startswith(reader.magic)), None)
+
+
+def _unknown(source: Source, name: str) -> DumpReport:
+    """Report on a file that begins with nothing known."""
+    if esxi.is_dump_name(name):
+        return esxi.inspect(source)
     if not source.read(0, CHUNK).strip(b"\0"):
         nothing = f"its first {min(CHUNK, source.size)} bytes are zeros" if source.size else "it has no bytes"
         return DumpReport(DumpFormat.UNKNOWN, State.EMPTY, nothing, source.size, missing="everything")
-    reason = f"it is no dump of a known format: it starts with {first!a}"
+    reason = f"it is no dump of a known format: it starts with {source.read(0, _FIRST_BYTES)!a}"
     return DumpReport(DumpFormat.UNKNOWN, State.UNKNOWN, reason, source.size)

@@ -112,9 +112,37 @@ def inspect(source: Source) -> DumpReport:
     data_offset = header.descriptor_offset + count * DESCRIPTOR_BYTES
     if source.size < data_offset:
         return _truncated(source, header.identity, "page descriptors", data_offset)
-    pages = _read_descriptors(source, header, count)
+    pages = _read_descriptors(source, header, range(count), data_offset)
     end = max(data_offset, pages.end, header.erase_info_end)
     state, reason, missing = _verdict(header, count, pages, source.size, end)
+    return DumpReport(DumpFormat.KDUMP, state, reason, source.size, end, missing, header.identity)
+
+
+def glance(source: Source) -> DumpReport:
+    """Say what the headers, the first descriptors and the last ones show: 2 MiB of a dump of any size.
+
+    The pages begin where the first descriptors point to, so that no bitmap need be read to count the others.
+
+    Raises:
+        DumpError: the headers contradict the format.
+    """
+    header = read_header(source)
+    step = CHUNK // DESCRIPTOR_BYTES
+    if header is None or header.split or source.size < header.descriptor_offset + step * DESCRIPTOR_BYTES:
+        return inspect(source)
+    first = source.read(header.descriptor_offset, step * DESCRIPTOR_BYTES)
+    offsets = [offset for offset, *_ in struct.iter_unpack(header.order + DESCRIPTOR, first)]
+    data_offset = min(filter(header.descriptor_offset.__lt__, offsets), default=0)
+    count = (data_offset - header.descriptor_offset) // DESCRIPTOR_BYTES
+    if count <= step:
+        return inspect(source)
+    if source.size < data_offset:
+        return _truncated(source, header.identity, "page descriptors", data_offset)
+    pages = _read_descriptors(source, header, range(count - step, count), data_offset)
+    end = max(pages.end, header.erase_info_end)
+    state, reason, missing = _verdict(header, count, pages, min(source.size, end), end)
+    if state is State.COMPLETE:
+        reason = f"its headers and the last of its {count} pages are there"
     return DumpReport(DumpFormat.KDUMP, state, reason, source.size, end, missing, header.identity)
 
 
@@ -186,16 +214,15 @@ def _count_pages(source: Source, header: Header) -> int:
     return count
 
 
-def _read_descriptors(source: Source, header: Header, count: int) -> _Pages:
-    """Go through the page descriptors in bounded pieces."""
+def _read_descriptors(source: Source, header: Header, wanted: range, data_offset: int) -> _Pages:
+    """Go through page descriptors in bounded pieces; no page can lie before `data_offset`."""
     missing = damaged = last = 0
-    data_offset = header.descriptor_offset + count * DESCRIPTOR_BYTES
     swapped = (header.order == ">") != (sys.byteorder == "big")
     words_per_page = DESCRIPTOR_BYTES // 4
     step = CHUNK // DESCRIPTOR_BYTES
-    for done in range(0, count, step):
+    for done in range(wanted.start, wanted.stop, step):
         at = header.descriptor_offset + done * DESCRIPTOR_BYTES
-        raw = source.read(at, min(step, count - done) * DESCRIPTOR_BYTES)
+        raw = source.read(at, min(step, wanted.stop - done) * DESCRIPTOR_BYTES)
         offsets, words = array("Q", raw), array("I", raw)
         if swapped:
             offsets.byteswap()

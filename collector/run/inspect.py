@@ -60,7 +60,7 @@ def inspect_file(path: Path, *, since: datetime | None = None, host: str = "") -
     """
     with DumpFile(path) as file:
         try:
-            report = inspect_source(file)
+            report = inspect_source(file, path.name)
         except DumpError as error:
             report = DumpReport(DumpFormat.UNKNOWN, State.UNKNOWN, error.message, file.size)
         look, trouble = None, ""

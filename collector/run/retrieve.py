@@ -19,6 +19,7 @@ from collector.model.host import Endpoint
 from collector.model.result import Outcome
 from collector.playbook.schema import LogSource
 from collector.run.incident import Incident
+from collector.run.remote_dump import look
 
 _LARGEST_LOG = 32 * 1024 * 1024
 """Bytes of one log that are kept; they are held in memory, unlike dumps."""
@@ -36,7 +37,9 @@ class Retrieved:
 
 
 def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequence[RemoteFile]) -> Retrieved:
-    """Copy the files beside the dumps, the logs, and then the dumps; what is home already is left alone.
+    """Copy the files beside the dumps, the logs, and then, after a look at them, the dumps.
+
+    What is home already is left alone.
 
     Raises:
         InventoryError: the host has no channel that can copy files.
@@ -57,6 +60,8 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
         beside = _beside(incident, channel, wanted, deadline)
         for log in incident.playbook.steps.retrieve.logs:
             failures += _log(incident, channel, log, deadline)
+        for dump in wanted:
+            _look(incident, channel, dump, deadline)
     for file in beside:
         failures += _Copy(incident, endpoints[0], file, "log", deadline).run()
     home = []
@@ -80,6 +85,31 @@ def _beside(
             if entry.kind is FileKind.FILE and any(fnmatch.fnmatchcase(name, p) for p in patterns):
                 found.append(entry)
     return found
+
+
+def _look(incident: Incident, files: Files, dump: RemoteFile, deadline: Deadline) -> None:
+    """Say what the dump looks like before it is copied; it is copied whatever it looks like."""
+    if _home(incident, dump.path, dump.size) is not None:
+        return
+    incident.progress.status(f"looking at {dump.path}")
+    report = look(files, dump, deadline)
+    identity = report.identity
+    incident.case.journal.append(
+        "dump.looked",
+        path=dump.path,
+        state=report.state,
+        format=report.format,
+        reason=report.reason,
+        missing=report.missing,
+        bytes=report.size,
+        expected=report.expected_size,
+        hostname=identity.hostname,
+        crash_time=identity.crash_time.isoformat() if identity.crash_time else None,
+    )
+    if not report.complete:
+        incident.progress.note(
+            f"{dump.path} looks {report.state}: {report.reason}; it is copied all the same"
+        )
 
 
 def _log(incident: Incident, channel: HostChannel, log: LogSource, deadline: Deadline) -> list[str]:

@@ -233,6 +233,8 @@ def test_the_report_begins_with_the_verdict_and_what_to_do(
     result = one.collect()
     assert result.code == "partial"
     assert [event["state"] for event in one.events("dump.checked")] == [state]
+    looked = "complete" if state == "stale" else state
+    assert [event["state"] for event in one.events("dump.looked")] == [looked]
     assert result.case is not None
     first = (result.case / "report.md").read_text().splitlines()[0]
     assert words in first

@@ -38,6 +38,7 @@ EVENTS: dict[str, dict[str, object]] = {
     "crash.seen": {"reason": "a crash screen"},
     "send.again": {"reason": "proved lost"},
     "dump.found": {"path": "/var/crash/1/vmcore", "bytes": 2048, "modified": 1.0},
+    "dump.looked": {"path": "/var/crash/1/vmcore", "state": "truncated", "reason": "it is cut"},
     "copy.started": {"path": "/var/crash/1/vmcore", "bytes": 2048, "offset": 1024},
     "artifact": {
         "path": "data/dump/1/vmcore", "bytes": 2048, "sha256": "ab" * 32,
@@ -128,6 +129,7 @@ SENT = (*HUNG, "claim", "trigger")
         (SENT, "one NMI was sent; no dump was seen yet."),
         ((*SENT, "dump.none"), "one NMI was sent; no dump came of it."),
         ((*SENT, "dump.found"), "a dump was found and is not home yet."),
+        ((*SENT, "dump.found", "dump.looked"), "a dump was found and is not home yet."),
         ((*SENT, "dump.found", "artifact"), "a dump is home and not checked yet."),
         ((*SENT, "dump.found", "artifact", "dump.checked"), "the dump (2.0 KiB) is home and complete."),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 PAGE = 4096
 CRASHED = 1795230764  # 2026-11-21 03:12:44 UTC
@@ -65,3 +66,30 @@ def elf(order: str = "<", *, flags: int = 0, kind: int = 4) -> bytes:
 def _note(order: str, name: bytes, text: bytes) -> bytes:
     padded = (part + bytes(-len(part) % 4) for part in (name, text))
     return struct.pack(order + "III", len(name), len(text), 0) + b"".join(padded)
+
+
+def sparse_kdump(path: Path, *, pages: int, bytes_per_page: int, cut: int = 0) -> int:
+    """Write a kdump file that claims `pages` pages, most of it holes, and return how long a whole one is.
+
+    Only the first and the last 50,000 descriptors are in it. `cut` is how many bytes its end lacks.
+    """
+    bitmap_blocks = 2 * -(-pages // (8 * PAGE))
+    start = (2 + bitmap_blocks) * PAGE
+    data = start + 24 * pages
+    front = bytearray(kdump(pages=0)[: 2 * PAGE])
+    struct.pack_into("<ii", front, SUB_HEADER_BLOCKS, 1, bitmap_blocks)
+    struct.pack_into("<Q", front, MAX_MAPNR_64, pages)
+
+    def descriptors(numbers: range) -> bytes:
+        return b"".join(
+            struct.pack("<qIIQ", data + number * bytes_per_page, bytes_per_page, 1, 0) for number in numbers
+        )
+
+    with path.open("wb") as file:
+        file.write(front)
+        file.seek(start)
+        file.write(descriptors(range(50_000)))
+        file.seek(start + 24 * (pages - 50_000))
+        file.write(descriptors(range(pages - 50_000, pages)))
+        file.truncate(data + pages * bytes_per_page - cut)
+    return data + pages * bytes_per_page
