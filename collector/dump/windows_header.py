@@ -138,7 +138,7 @@ def read_header(source: Source) -> Header | None:
         struct.unpack_from(f"<4{layout.word}", raw, layout.parameters),
     )
     machine, cpus = struct.unpack_from("<II", raw, layout.machine)
-    runs = _runs(raw, layout)
+    runs = _runs(raw, layout, strict=dump_type == DumpType.FULL)
     identity = Identity(
         crash_time=_filetime(_u64(raw, layout.system_time)),
         kernel_release=_build(_u32(raw, 0xC)),
@@ -165,27 +165,28 @@ def damaged(what: str) -> DumpError:
     )
 
 
-def _runs(raw: bytes, layout: _Layout) -> tuple[Run, ...]:
+def _runs(raw: bytes, layout: _Layout, *, strict: bool) -> tuple[Run, ...]:
     """Return the runs of physical memory; none when Windows did not write them.
 
     Raises:
-        DumpError: there are more than fit, or their pages are not as many as they are said to be.
+        DumpError: there are more than fit, or their pages are not as many as they are said to be. A dump that
+            is not made of them (not `strict`) is read without them.
     """
-    count = _u32(raw, layout.runs)
-    if count in {0, FILL_32}:
-        return ()
     word = struct.calcsize(layout.word)
     at = layout.runs + 2 * word
-    room = (layout.runs_end - at) // (2 * word)
-    if count > room:
-        raise damaged(f"{count} runs of memory, and room for {room}")
+    count, room = _u32(raw, layout.runs), (layout.runs_end - at) // (2 * word)
+    if count in {0, FILL_32}:
+        return ()
     total: int = struct.unpack_from("<" + layout.word, raw, layout.runs + word)[0]
-    figures = struct.unpack_from(f"<{2 * count}{layout.word}", raw, at)
+    figures = struct.unpack_from(f"<{2 * min(count, room)}{layout.word}", raw, at)
     runs = tuple(Run(base, pages) for base, pages in zip(figures[::2], figures[1::2], strict=True))
     pages = sum(run.pages for run in runs)
-    if pages != total or pages > _MOST_PAGES:
-        raise damaged(f"its runs of memory hold {pages} pages, and it counts {total}")
-    return runs
+    if count <= room and pages == total <= _MOST_PAGES:
+        return runs
+    if strict:
+        fault = f"{count} runs of memory, and room for {room}" if count > room else f"it counts {total} pages"
+        raise damaged(f"{fault}; its runs of memory hold {pages}")
+    return ()
 
 
 def _texts(raw: bytes, layout: _Layout) -> dict[str, str]:

@@ -176,8 +176,15 @@ def test_more_runs_of_memory_than_fit_are_refused(bits: int, count: int) -> None
 
 
 def test_runs_that_do_not_add_up_are_refused() -> None:
-    with pytest.raises(DumpError, match="runs of memory hold 9 pages"):
+    with pytest.raises(DumpError, match="it counts 10 pages; its runs of memory hold 9"):
         judge(poke(make.full().data, 0x90, "<Q", 10))
+
+
+@pytest.mark.parametrize(("offset", "value"), [(0x88, 2000), (0x90, 10)])
+def test_a_bitmap_dump_needs_no_runs(offset: int, value: int) -> None:
+    report = judge(poke(make.bitmap().data, offset, "<Q", value))
+    assert report.complete
+    assert report.identity.memory is None
 
 
 def test_a_full_dump_without_runs_is_refused() -> None:
