@@ -26,7 +26,7 @@ _READERS = (
     _Reader(kdump.MAGIC, kdump.inspect, kdump.glance),
     _Reader(flattened.MAGIC, flattened.inspect, flattened.glance),
     _Reader(elf.MAGIC, elf.inspect),
-    *(_Reader(magic, windows.inspect) for magic in windows.MAGICS),
+    *(_Reader(magic, windows.inspect, windows.glance) for magic in windows.MAGICS),
     _Reader(minidump.MAGIC, minidump.inspect),
     *(_Reader(magic, offline_windows.inspect) for magic in offline_windows.MAGICS),
     *(_Reader(magic, vmware.inspect) for magic in vmware.MAGICS),

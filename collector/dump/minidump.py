@@ -45,7 +45,10 @@ _LISTS = {_THREADS: (48, (32, 40)), _MODULES: (108, (76, 84)), _MEMORY: (16, (8,
 """Lists by stream type: bytes of an entry, and where in it stand the pairs {u32 bytes, u32 offset}."""
 
 _LIST_NAMES = {_THREADS: "threads", _MODULES: "modules", _MEMORY: "memory"}
-_SYSTEM_INFO = struct.Struct("<HHHBBIII")  # architecture, level, revision, CPUs, product, major, minor, build
+_SYSTEM_INFO = struct.Struct("<HHHBBIIII")
+"""Architecture, level, revision, CPUs, product, major and minor version, build, platform."""
+
+_WINDOWS_NT = 2  # Crashpad writes other platforms too
 _MISC_INFO = struct.Struct("<IIII")  # bytes, flags, process id, time of the process's start
 _HAS_PROCESS_ID, _HAS_PROCESS_TIMES = 1, 2
 _ARCHITECTURES = {0: "i686", 5: "armv7l", 9: "x86_64", 12: "aarch64"}
@@ -144,8 +147,9 @@ def _identity(source: Source, streams: Mapping[int, _Stream], written: int, flag
     architecture = build = cpus = uptime = cause = None
     raw = _start(source, streams, _SYSTEM, _SYSTEM_INFO.size)
     if raw:
-        machine, _, _, cpus, _, major, minor, number = _SYSTEM_INFO.unpack(raw)
-        architecture, build = _ARCHITECTURES.get(machine), f"{major}.{minor}.{number}"
+        machine, _, _, cpus, _, major, minor, number, platform = _SYSTEM_INFO.unpack(raw)
+        system = "Windows " if platform == _WINDOWS_NT else ""
+        architecture, build = _ARCHITECTURES.get(machine), f"{system}{major}.{minor}.{number}"
     raw = _start(source, streams, _MISC, _MISC_INFO.size)
     if raw:
         _, known, process, started = _MISC_INFO.unpack(raw)

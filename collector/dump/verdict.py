@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from collector.dump.report import DumpReport, State
+from collector.dump.report import DumpFormat, DumpReport, State
 
 _CLOCK_SLACK = timedelta(minutes=10)
 """How far the host's clock may stand behind ours: a hung host has often lost its time server too."""
@@ -22,6 +22,34 @@ _REMEDIES = {
     State.UNKNOWN: "Unpack it if it is packed (gzip, xz, zstd). Compare its checksum with the host's copy, "
     "and fetch it again if they differ.",
 }
+
+_PAGE_FILE = (
+    "Keep it, for the bug check and some stacks can often be read. On the host, read the volmgr events in the "
+    "System log (45, 46, 49, 161), and make the page file, or a DedicatedDumpFile, as large as the memory and "
+    "300 MB more."
+)
+_ON_ITS_HOST = "Run `vmkdump_extract -l` on the ESXi host that it is of, and keep the log beside the dump."
+
+_OTHER_REMEDIES = {
+    (DumpFormat.WINDOWS, State.TRUNCATED): _PAGE_FILE,
+    (DumpFormat.WINDOWS, State.INCOMPLETE): _PAGE_FILE,
+    (
+        DumpFormat.OFFLINE_WINDOWS,
+        State.INCOMPLETE,
+    ): "Keep it, and give the firmware's dump partition more room.",
+    (
+        DumpFormat.VMWARE,
+        State.TRUNCATED,
+    ): "Fetch it and its .vmem again, and compare both with the datastore's.",
+    (DumpFormat.VMWARE, State.INCOMPLETE): "Fetch the .vmem of the same name from the datastore, beside it.",
+    (
+        DumpFormat.VMWARE,
+        State.UNKNOWN,
+    ): "Compare the size of its .vmem with the datastore's, and try to open it.",
+    (DumpFormat.ESXI, State.EMPTY): "Look on the ESXi host for another: esxcli system coredump file list.",
+    (DumpFormat.ESXI, State.UNKNOWN): _ON_ITS_HOST,
+}
+"""What to do where the format makes a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +79,12 @@ def judge(report: DumpReport, *, since: datetime | None = None, host: str = "") 
     if report.complete and since is not None and crashed is not None and crashed < since - _CLOCK_SLACK:
         reason = f"it is whole, but of an older crash: {crashed:%Y-%m-%d %H:%M:%S} UTC"
         report = replace(report, state=State.STALE, reason=reason)
-    return Verdict(report, remedy(report.state), _other_host(report.identity.hostname, host))
+    return Verdict(report, remedy(report.format, report.state), _other_host(report.identity.hostname, host))
 
 
-def remedy(state: State) -> str:
-    """What to do about a dump in this state."""
-    return _REMEDIES[state]
+def remedy(kind: DumpFormat, state: State) -> str:
+    """What to do about a dump of this format in this state."""
+    return _OTHER_REMEDIES.get((kind, state), _REMEDIES[state])
 
 
 def _other_host(inside: str | None, host: str) -> str:

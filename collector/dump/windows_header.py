@@ -205,7 +205,7 @@ def _type_name(value: int) -> str:
 
 
 def _build(value: int) -> str | None:
-    return None if value == FILL_32 else str(value)
+    return None if value == FILL_32 else f"Windows build {value}"
 
 
 def _filetime(value: int) -> datetime | None:

@@ -37,7 +37,11 @@ def test_a_whole_user_dump_is_complete_and_says_which_process_it_is(dump: bytes)
     assert report.expected_size == len(dump)
     identity = report.identity
     assert identity.crash_time == datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
-    assert (identity.kernel_release, identity.architecture, identity.cpus) == ("10.0.20348", "x86_64", 16)
+    assert (identity.kernel_release, identity.architecture, identity.cpus) == (
+        "Windows 10.0.20348",
+        "x86_64",
+        16,
+    )
     assert (identity.uptime, identity.details["process"]) == (3600.0, 4242)
     assert identity.cause is not None
     assert identity.cause.code == "0xc0000005"

@@ -50,4 +50,13 @@ def test_the_name_of_another_host_is_said_and_is_not_fatal() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_but_complete_says_what_to_do(state: State) -> None:
-    assert bool(remedy(state)) == (state is not State.COMPLETE)
+    for kind in DumpFormat:
+        assert bool(remedy(kind, state)) == (state is not State.COMPLETE)
+
+
+def test_what_to_do_fits_the_system_that_crashed() -> None:
+    assert "page file" in remedy(DumpFormat.WINDOWS, State.TRUNCATED)
+    assert ".vmem" in remedy(DumpFormat.VMWARE, State.INCOMPLETE)
+    assert "vmkdump_extract" in remedy(DumpFormat.ESXI, State.UNKNOWN)
+    for kind in (DumpFormat.WINDOWS, DumpFormat.VMWARE):
+        assert "kexec" not in remedy(kind, State.INCOMPLETE)

@@ -50,7 +50,7 @@ def test_a_whole_dump_is_complete_and_says_which_crash_it_is(dump: Dump) -> None
     identity = report.identity
     assert identity.crash_time == datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
     assert identity.uptime == make.UPTIME
-    assert (identity.kernel_release, identity.cpus, identity.memory) == ("17763", 48, 9 * PAGE)
+    assert (identity.kernel_release, identity.cpus, identity.memory) == ("Windows build 17763", 48, 9 * PAGE)
     assert identity.architecture in {"x86_64", "i686"}
     assert identity.cause is not None
     assert identity.cause.code == "0x80"
@@ -311,7 +311,7 @@ if sys.platform == "linux":
         assert ours.identity.cause is not None
         assert f"{theirs.header.BugCheckCode:#x}" == ours.identity.cause.code
         assert theirs.header.NumberProcessors == ours.identity.cpus
-        assert theirs.header.MinorVersion == int(ours.identity.kernel_release or 0)
+        assert f"Windows build {theirs.header.MinorVersion}" == ours.identity.kernel_release
         frames = [*range(0x200), *range(0x100000, 0x100010)]
         count = sum(1 for frame in frames if theirs.read_physical_page(frame * PAGE))
         assert ours.reason.startswith(f"all {count} pages are there")
