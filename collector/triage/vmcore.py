@@ -1,0 +1,130 @@
+"""First triage of a Linux dump, from the dump alone: no debug package, no vmlinux.
+
+drgn (extra `linux-triage`) maps virtual addresses to pages; names, types and unwinding rules are read from
+the kernel's own memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.dump import vmcoreinfo
+from collector.errors import DumpError, MissingExtraError
+from collector.triage.linux_kernel import Kernel, load_kernel
+from collector.triage.linux_log import panic_of, read_log
+from collector.triage.linux_memory import Memory
+from collector.triage.linux_result import Cpu, LinuxTriage, LogLine, Task, Usage
+from collector.triage.linux_suspects import find_suspects
+from collector.triage.linux_tasks import Stacks, read_tasks
+from collector.triage.linux_usage import read_usage
+from collector.triage.linux_waits import Locks, build_chains
+
+
+def triage_vmcore(path: Path) -> LinuxTriage:
+    """Say what the dump at `path` tells of the hang.
+
+    Raises:
+        DumpError: the file is no dump of a Linux kernel that says where its data is.
+        MissingExtraError: drgn is not installed.
+    """
+    memory, raw_info = _open(path)
+    return triage_memory(memory, vmcoreinfo.parse(raw_info))
+
+
+def triage_memory(memory: Memory, info: dict[str, str]) -> LinuxTriage:
+    """Say what a kernel's memory tells; what cannot be read of it is in `missing`, and the rest is told."""
+    missing: list[str] = []
+    log: tuple[LogLine, ...] = ()
+    try:
+        log = read_log(memory, info)
+    except DumpError as error:
+        missing.append(_said("the kernel log", error))
+    kernel: Kernel | None = None
+    try:
+        kernel, unnamed = load_kernel(memory, info)
+        missing += unnamed
+    except DumpError as error:
+        missing.append(_said("tasks, stacks, locks, load and memory", error))
+
+    now = round(log[-1].seconds * 1e9) if log else 0
+    tasks, cpus, usage = _running(kernel, now, missing) if kernel else ((), (), Usage(None, None, None))
+    by_address = {task.address: task for task in tasks}
+    locks = {}
+    if kernel:
+        waits = Locks(kernel, by_address)
+        locks = {task.address: lock for task in tasks if not task.running and (lock := waits.of(task))}
+    chains = build_chains(tasks, locks)
+    panic = panic_of(log)
+    return LinuxTriage(
+        release=vmcoreinfo.release(info) or "",
+        crash_time=vmcoreinfo.crash_time(info),
+        uptime_seconds=log[-1].seconds if log else None,
+        panic=panic,
+        suspects=find_suspects(cpus, chains, log),
+        log=log,
+        cpus=cpus,
+        tasks=tasks,
+        chains=chains,
+        usage=usage,
+        missing=tuple(missing),
+    )
+
+
+def _running(kernel: Kernel, now: int, missing: list[str]) -> tuple[tuple[Task, ...], tuple[Cpu, ...], Usage]:
+    stacks: Stacks | None = None
+    try:
+        stacks = Stacks(kernel)
+    except DumpError as error:
+        missing.append(_said("stacks", error))
+    tasks: tuple[Task, ...] = ()
+    cpus: tuple[Cpu, ...] = ()
+    try:
+        tasks, cpus = read_tasks(kernel, stacks, now)
+    except DumpError as error:
+        missing.append(_said("tasks and locks", error))
+    usage, unread = read_usage(kernel)
+    missing += [_said(what, error) for what, error in unread]
+    return tasks, cpus, usage
+
+
+def _said(what: str, error: DumpError) -> str:
+    return f"{what}: {error.message}. {error.hint}"
+
+
+class _Drgn:
+    """The memory of a dump that drgn has opened."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import drgn
+        except ImportError as error:
+            raise MissingExtraError(
+                "the triage of a Linux dump needs drgn",
+                hint="Install it with: pip install 'hang-collector[linux-triage]' (Linux only).",
+            ) from error
+        self._fault = drgn.FaultError
+        self._program = drgn.Program()
+        try:
+            self._program.set_core_dump(path)
+            self.info: bytes = self._program["VMCOREINFO"].string_()
+        except (OSError, ValueError, LookupError, drgn.FaultError) as error:
+            raise DumpError(
+                f"{path.name!r} cannot be opened as a Linux dump: {error}",
+                hint="Look at the dump itself first: hang-collector dump inspect says whether it is whole.",
+            ) from error
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return exactly `size` bytes. Raises: DumpError."""
+        try:
+            raw: bytes = self._program.read(address, size)
+        except (self._fault, OSError, ValueError, OverflowError) as error:
+            raise DumpError(
+                f"{size} bytes at {address:#x} are not in the dump",
+                hint="makedumpfile left the page out, or the dump is cut.",
+            ) from error
+        return raw
+
+
+def _open(path: Path) -> tuple[Memory, bytes]:
+    program = _Drgn(path)
+    return program, program.info
