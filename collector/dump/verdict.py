@@ -24,30 +24,24 @@ _REMEDIES = {
 }
 
 _PAGE_FILE = (
-    "Keep it, for the bug check and some stacks can often be read. On the host, read the volmgr events in the "
-    "System log (45, 46, 49, 161), and make the page file, or a DedicatedDumpFile, as large as the memory and "
-    "300 MB more."
+    "Keep it, for the bug check and some stacks can often be read. On the host, read the volmgr events in "
+    "the System log (45, 46, 49, 161), and make the page file, or a DedicatedDumpFile, 300 MB larger than "
+    "the memory."
 )
-_ON_ITS_HOST = "Run `vmkdump_extract -l` on the ESXi host that it is of, and keep the log beside the dump."
-
 _OTHER_REMEDIES = {
-    (DumpFormat.WINDOWS, State.TRUNCATED): _PAGE_FILE,
-    (DumpFormat.WINDOWS, State.INCOMPLETE): _PAGE_FILE,
-    (
-        DumpFormat.OFFLINE_WINDOWS,
-        State.INCOMPLETE,
-    ): "Keep it, and give the firmware's dump partition more room.",
-    (
-        DumpFormat.VMWARE,
-        State.TRUNCATED,
-    ): "Fetch it and its .vmem again, and compare both with the datastore's.",
-    (DumpFormat.VMWARE, State.INCOMPLETE): "Fetch the .vmem of the same name from the datastore, beside it.",
-    (
-        DumpFormat.VMWARE,
-        State.UNKNOWN,
-    ): "Compare the size of its .vmem with the datastore's, and try to open it.",
-    (DumpFormat.ESXI, State.EMPTY): "Look on the ESXi host for another: esxcli system coredump file list.",
-    (DumpFormat.ESXI, State.UNKNOWN): _ON_ITS_HOST,
+    DumpFormat.WINDOWS: {State.TRUNCATED: _PAGE_FILE, State.INCOMPLETE: _PAGE_FILE},
+    DumpFormat.OFFLINE_WINDOWS: {
+        State.INCOMPLETE: "Keep it, and give the firmware's dump partition more room.",
+    },
+    DumpFormat.VMWARE: {
+        State.TRUNCATED: "Fetch it and its .vmem again, and compare both with the datastore's.",
+        State.INCOMPLETE: "Fetch the .vmem of the same name from the datastore, and put it beside.",
+        State.UNKNOWN: "Compare the size of its .vmem with the datastore's, and try to open it.",
+    },
+    DumpFormat.ESXI: {
+        State.EMPTY: "Look on the ESXi host for another: esxcli system coredump file list.",
+        State.UNKNOWN: "Run `vmkdump_extract -l` on the ESXi host that it is of, and keep the log beside it.",
+    },
 }
 """What to do where the format makes a difference."""
 
@@ -84,7 +78,7 @@ def judge(report: DumpReport, *, since: datetime | None = None, host: str = "") 
 
 def remedy(kind: DumpFormat, state: State) -> str:
     """What to do about a dump of this format in this state."""
-    return _OTHER_REMEDIES.get((kind, state), _REMEDIES[state])
+    return _OTHER_REMEDIES.get(kind, {}).get(state, _REMEDIES[state])
 
 
 def _other_host(inside: str | None, host: str) -> str:
