@@ -107,10 +107,12 @@ def named(suspect: Suspect) -> str:
         who = suspect.detail
     if who == "unknown":
         who = suspect.kind.replace("_", " ")
+    if suspect.kind == "machine":
+        who = f"another machine, which {suspect.process or 'a process'} waits for"
     parts = [f"{suspect.kind} {who}" if suspect.kind in {"driver", "module", "process"} else who]
     if suspect.vendor:
         parts.append(f"by {suspect.vendor}")
-    if suspect.process and suspect.process != who:
+    if suspect.process and suspect.process not in who:
         parts.append(f"in {suspect.process}")
     if suspect.also:
         parts.append(f"together with {', '.join(suspect.also)}")

@@ -120,6 +120,7 @@ def _sureness(view: View, found: tuple[Finding, ...], suspect: Suspect | None) -
     chain = view.chains[0] if view.chains else None
     end = chain.end.wait.on if chain and chain.end.wait else None
     doubts = (
+        (bool(patterns & {"bugcheck", "psod"}) and suspect.kind == "driver", Sureness.MODERATE, _CRASHED),
         (suspect.kind == "unknown_lock_owner", Sureness.LOW, "who holds the lock is not in the log"),
         (suspect.kind == "collection", Sureness.MODERATE, "the dump is not whole, and shows what is not so"),
         (bool(patterns & _UNSOUND), Sureness.MODERATE, "the dump contradicts itself or is not whole"),
@@ -136,6 +137,7 @@ def _sureness(view: View, found: tuple[Finding, ...], suspect: Suspect | None) -
     return next((sureness, why) for applies, sureness, why in (*doubts, certain) if applies)
 
 
+_CRASHED = "the stack of the crash names it; a crash shows where, and not always why"
 _UNSOUND = frozenset({"inconsistent_dump", "lateral_damage", "truncated_dump"})
 _REPLIES = (WaitOn.LPC, WaitOn.ALPC)
 

@@ -47,6 +47,7 @@ class _Reader:
     def __init__(self, line: int, earlier: Psod | None) -> None:
         self._line = earlier.line if earlier else line
         self._message = earlier.message if earlier else ""
+        self._headline = False  # the line under the version is the message
         self._version = earlier.version if earlier else ""
         self._build = earlier.build if earlier else ""
         self._registers: dict[str, str] = dict(earlier.fields) if earlier else {}
@@ -64,10 +65,11 @@ class _Reader:
                 self._lines.append(number)
         elif version := _VERSION.match(line):
             self._version, self._build = self._version or version[1], self._build or version[2]
+            self._headline = not self._message
         elif message := _MESSAGE.search(line):
             self._message = message[1].strip()
-        elif _SPIN.search(line) and not self._message:
-            self._message = line.strip()
+        elif (self._headline and line.strip()) or (_SPIN.search(line) and not self._message):
+            self._message, self._headline = line.strip(), False
         elif uptime := _UPTIME.search(line):
             self._uptime = duration(uptime[1])
         elif worlds := _WORLD.findall(line):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from collector.errors import CaseError, DumpError
@@ -39,5 +40,4 @@ def logs_of_case(case: Path) -> list[Path]:
 
 def is_debugger_log(log: DebuggerLog) -> bool:
     """Whether anything in the text was understood."""
-    known = (log.commands, log.threads, log.processes, log.resources, log.critical_sections, log.pool_tags)
-    return any(known) or any(one is not None for one in (log.vm, log.analysis, log.psod))
+    return replace(log, lines=0) != DebuggerLog()

@@ -16,6 +16,7 @@ _PURPLE = "https://knowledge.broadcom.com/external/article?legacyId=1004250"
 _MADE = frozenset({0x80, 0xE2, 0x161, 0x1C8})
 """Bug checks that somebody, or an NMI, brought about: they blame nobody."""
 
+_FRAME_MODULE = re.compile(r"@\(?([\w.-]+)\)?#")
 _DPC_WATCHDOG = 0x133
 _UNEXPECTED_TRAP = 0x7F
 _DOUBLE_FAULT = 8
@@ -135,11 +136,12 @@ def psod(view: View) -> Iterator[Finding]:
 
 
 def _module_of(view: View, screen: Psod) -> Suspect | None:
-    """The module that a frame names: `(module)#<...>+0x..` and the like; the vmkernel's own have none."""
-    for frame in screen.stack.frames if screen.stack else ():
-        if frame.module and frame.module.lower() not in {"vmkernel", "vmk", "vmkernel.gz"}:
-            vendor = view.modules.vendor(frame.module)
-            return Suspect("driver", frame.module, vendor=vendor.name if vendor else "", line=screen.line)
+    """The module of the first frame that is not the vmkernel's: `function@(module)#<None>+0x1f0`."""
+    stack = screen.stack or Stack()
+    for frame, line in zip(stack.frames, stack.lines, strict=False):
+        named = _FRAME_MODULE.search(frame.function)
+        if named is not None and not named[1].startswith(("vmk", "com.vmware")):
+            return _driver(view, named[1], line)
     return None
 
 
