@@ -15,8 +15,8 @@ MOST_FIELDS = 200
 _TITLE = re.compile(r"\s*([A-Z][A-Z0-9_]{5,}) \(([0-9a-f]{1,8})\)$")
 _SHORT = re.compile(r"\s*BugCheck ([0-9A-Fa-f]{1,8}), \{([^}]*)\}")
 _DOT = re.compile(r"\s*Bugcheck code ([0-9A-Fa-f]{1,8})", re.IGNORECASE)
-_ARGUMENTS = re.compile(r"\s*Arguments ((?:[0-9a-fA-F`]{8,17}\s*){4})$")
-_ARGUMENT = re.compile(r"\s*Arg([1-4]): ([0-9a-fA-F`]{1,17})")
+_ARGUMENTS = re.compile(r"\s*Arguments ((?:[0-9a-fA-F][0-9a-fA-F`]{7,16}\s*){4})$")
+_ARGUMENT = re.compile(r"\s*Arg([1-4]): ([0-9a-fA-F][0-9a-fA-F`]{0,16})")
 _FIELD = re.compile(r"([A-Z][A-Z0-9_]{3,}):\s*(.*)")
 
 
@@ -65,7 +65,9 @@ class _Reader:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(address(word) for word in text.split()[:4] if re.fullmatch(r"[0-9a-fA-F`]{1,17}", word))
+    return tuple(
+        address(word) for word in text.split()[:4] if re.fullmatch(r"[0-9a-fA-F][0-9a-fA-F`]{0,16}", word)
+    )
 
 
 def read_analysis(lines: Lines, gathered: Gathered) -> None:

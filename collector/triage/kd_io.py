@@ -15,7 +15,7 @@ from collector.triage.text import Lines
 MOST_LOCATIONS = 64
 MOST_DEVICES = 64
 
-_IRP_COMMAND = re.compile(r"!irp (?:0x)?([0-9a-fA-F`]{8,17})")
+_IRP_COMMAND = re.compile(r"!irp (?:0x)?([0-9a-fA-F][0-9a-fA-F`]{7,16})")
 _IRP_THREAD = re.compile(rf"Thread ({HEX})")
 _LOCATION = re.compile(r"\s*(?P<current>>)?\s*\[\s*(?P<major>[^,\]]+),[^\]]*\](?P<rest>.*)")
 _COLUMNS = re.compile(rf"\s*[0-9a-f]+\s+[0-9a-f]+\s+({HEX})\s+{HEX}\s+(\S+)(.*)")

@@ -11,13 +11,13 @@ from typing import Any
 from collector.triage.gather import Gathered
 from collector.triage.kd_stack import address
 from collector.triage.model import CriticalSection, Resource
-from collector.triage.openings import HEX, opening
+from collector.triage.openings import HEX, NUMBER, opening
 from collector.triage.text import Lines
 
 MOST_THREADS_OF_A_LOCK = 10_000
 
 _RESOURCE = re.compile(
-    r"\s*Resource @ (?:(?P<symbol>\S+) \()?(?:0x)?(?P<address>[0-9a-fA-F`]{1,17})\)?\s*(?P<held>.*)"
+    rf"\s*Resource @ (?:(?P<symbol>\S+) \()?(?:0x)?(?P<address>{NUMBER})\)?\s*(?P<held>.*)"
 )
 _SHARED = re.compile(r"Shared (\d{1,9}) owning threads")
 _COUNTS = {
@@ -29,11 +29,11 @@ _COUNT = re.compile(r"\s*(Contention Count|NumberOfSharedWaiters|NumberOfExclusi
 _OWNER = re.compile(rf"({HEX})-(\d+)(?:<\*>)?")
 _THREAD = re.compile(rf"\b{HEX}\b")
 
-_FIELD = re.compile(r"\s*(\w[\w ]*?)\s+=\s+(?:0x)?([0-9a-fA-F`]+)?\s*(.*)")
+_FIELD = re.compile(r"\s*(\w[\w ]*?)\s+=\s+(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{0,16}\b)?\s*(.*)")
 _OLD_FIELD = re.compile(
     r"\s*(WaiterWoken|LockCount|RecursionCount|OwningThread|EntryCount|ContentionCount)\s+(\w+)"
 )
-_OLD_HEADER = re.compile(r"\s*CritSec (\S+) at (?:0x)?([0-9a-fA-F`]{1,17})")
+_OLD_HEADER = re.compile(r"\s*CritSec (\S+) at (?:0x)?([0-9a-fA-F][0-9a-fA-F`]{0,16})")
 _SYMBOL = re.compile(r"\(([^)+]+)")
 _OWNING_THREAD = re.compile(rf"\.thread ({HEX})")
 _RULER = re.compile(r"\s*-{10,}\s*$")

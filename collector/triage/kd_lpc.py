@@ -14,13 +14,13 @@ from collector.triage.model import LpcMessage
 from collector.triage.openings import HEX, opening
 from collector.triage.text import Lines
 
-_SEARCHING = re.compile(r"\s*Searching message ([0-9a-fA-F`]{1,17}) in")
-_SERVER = re.compile(rf"\s*Server thread ({HEX}) is working on message ([0-9a-fA-F`]{{1,17}})")
-_CLIENT = re.compile(rf"\s*Client thread ({HEX}) waiting a reply from ([0-9a-fA-F`]{{1,17}})")
+_SEARCHING = re.compile(r"\s*Searching message ([0-9a-fA-F][0-9a-fA-F`]{0,16}) in")
+_SERVER = re.compile(rf"\s*Server thread ({HEX}) is working on message ([0-9a-fA-F][0-9a-fA-F`]{{0,16}})")
+_CLIENT = re.compile(rf"\s*Client thread ({HEX}) waiting a reply from ([0-9a-fA-F][0-9a-fA-F`]{{0,16}})")
 _SERVER_PROCESS = re.compile(rf"\s*Server process\s*: ({HEX}) \(([^)]*)\)")
-_PORT_NAME = re.compile(r"\s*Server connection port\s*:? (?:0x)?[0-9a-fA-F`]+\s+Name: (\S.*)")
+_PORT_NAME = re.compile(r"\s*Server connection port\s*:? (?:0x)?[0-9a-fA-F][0-9a-fA-F`]{0,16}\s+Name: (\S.*)")
 
-_ALPC_HEADER = re.compile(rf"\s*Message ({HEX})")
+_ALPC_HEADER = re.compile(rf"\s*Message (?:@ )?({HEX})")
 _ALPC_FIELD = re.compile(rf"\s*(\w+)\s+: (?:0x)?({HEX})(?: \(([^)]*)\)| \[([^\]]*)\])?")
 
 

@@ -27,7 +27,7 @@ _FIELDS = {
     "FileDescription": "description",
 }
 _IMAGE_SUFFIXES = (".sys", ".dll", ".exe", ".drv", ".ocx")
-_DH_COMMAND = re.compile(r"!dh (?:-\w+ )?(?:0x)?([0-9a-fA-F`]{8,17})")
+_DH_COMMAND = re.compile(r"!dh (?:-\w+ )?(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{7,16})")
 _PDB = re.compile(r"Format: (?:NB10|RSDS),.*?([^\\,\s][^\\,]*)\.pdb", re.IGNORECASE)
 _TIME_STAMP = re.compile(r"\s*[0-9A-F]{1,8} time date stamp (\S.*)")
 

@@ -16,7 +16,7 @@ _HEADER = re.compile(rf"\s*PROCESS ({HEX})")
 _FORMS = {
     "process_id": re.compile(r"\bCid: ([0-9a-f]{1,8})\b"),
     "parent_id": re.compile(r"\bParentCid: ([0-9a-f]{1,8})\b"),
-    "peb": re.compile(r"\bPeb: ([0-9a-f`]{1,17})\b"),
+    "peb": re.compile(r"\bPeb: ([0-9a-f][0-9a-f`]{0,16})\b"),
 }
 _SESSION = re.compile(r"\bSessionId: (\d{1,9})\b")
 _HANDLES = re.compile(r"\bHandleCount:\s+(\d{1,9})\b")

@@ -24,7 +24,7 @@ _PLACE = rf"(?:{HEX}\s+{HEX}|\(Inline(?: Function)?\)\s+-{{8}}`?(?:-{{8}})?)"
 _SYMBOL = r"[^\s!+:(\[]+(?:![^+\[]+?)?(?:\+0x[0-9a-fA-F]+)?"
 _ENDING = r"(?:\s+[(\[].*)?$"  # (TrapFrame @ ..), (FPO: ..), [file.c @ 7]
 _FRAME = re.compile(
-    rf"{_NUMBERED}{_PLACE}\s+(?::\s+)?(?P<args>(?:[0-9a-fA-F`?-]{{8,17}}\s+){{1,4}})?(?::\s*)?"
+    rf"{_NUMBERED}{_PLACE}\s+(?::\s+)?(?P<args>(?:(?:{HEX}|[?`-]{{8,17}})\s+){{1,4}})?(?::\s*)?"
     rf"(?P<symbol>{_SYMBOL}){_ENDING}"
 )
 _BARE_FRAME = re.compile(
@@ -34,6 +34,7 @@ _BARE_FRAME = re.compile(
 _PARTS = re.compile(r"(?:(?P<module>[^!+]+)!)?(?P<function>[^+]*?)(?:\+0x(?P<offset>[0-9a-fA-F]{1,16}))?$")
 _RAW_ADDRESS = re.compile(r"0x([0-9a-fA-F]{1,16})$")
 _TELLING_ARGS = re.compile(r"Wait|Acquire|Enter|Lock|Mutex|MessageBox|BugCheck|HardError|Delay")
+_PLAIN_COLUMNS = 3
 _DOUBTFUL = "Following frames may be wrong"
 _NO_ARGS: MappingProxyType[int, tuple[int, ...]] = MappingProxyType({})
 
@@ -46,15 +47,12 @@ def address(text: str) -> int:
 class Frames:
     """Makes frames, each function once: the stacks of a log share them."""
 
-    __slots__ = ("_by_text", "dropped")
+    __slots__ = ("_by_text", "dropped", "known")
 
     def __init__(self) -> None:
         self._by_text: dict[str, Frame] = {}
+        self.known = self._by_text.get  # the frame that was made of this very text before, or None
         self.dropped = 0
-
-    def known(self, text: str) -> Frame | None:
-        """Return the frame that was made of this very text before."""
-        return self._by_text.get(text)
 
     def make(self, symbol: str) -> Frame | None:
         """Return the frame of "module!function+0x1"; None when the log has too many different ones."""
@@ -80,6 +78,12 @@ def frame_of(symbol: str) -> Frame:
     return Frame(parts["module"], parts["function"], offset)
 
 
+def _symbol_column(line: str) -> int:
+    """Return where the symbol of the plainest form stands: stack pointer, return address, symbol."""
+    columns = line.split(None, 2)
+    return len(line) - len(columns[2]) if len(columns) == _PLAIN_COLUMNS else len(line)
+
+
 class StackBuilder:
     """Gathers the frames of one stack, a line at a time."""
 
@@ -92,14 +96,33 @@ class StackBuilder:
         self._args: dict[int, tuple[int, ...]] = {}
         self._doubtful_from: int | None = None
 
+    def take_all(self, lines: Lines) -> str | None:
+        """Add the frames from the current line on; return the first line that is none.
+
+        Nearly all lines of a log come through here: so it does little with a function seen before.
+        """
+        known, frames, numbers = self._known.known, self._frames, self._lines
+        column = 0  # where the symbol stands
+        while ahead := lines.ahead():
+            number = lines.number
+            for line in ahead:
+                frame = known(line[column:])
+                if frame is None:
+                    column = _symbol_column(line)
+                    frame = known(line[column:])
+                if frame is None:
+                    if not self.take(line, number):
+                        lines.skip(number - lines.number)
+                        return line
+                elif len(frames) < MOST_FRAMES:
+                    frames.append(frame)
+                    numbers.append(number)
+                number += 1
+            lines.skip(len(ahead))
+        return None
+
     def take(self, line: str, number: int) -> bool:
         """Add the frame of this line; False when it is none."""
-        columns = line.split(None, 2)
-        if len(columns) == 3:  # noqa: PLR2004 - stack pointer, return address, symbol: the common form
-            frame = self._known.known(columns[2])
-            if frame is not None:
-                self._add(frame, number)
-                return True
         match = _FRAME.match(line)
         if match is None:
             return self._take_warning(line)
@@ -121,7 +144,7 @@ class StackBuilder:
         if frame is None:
             return
         if match["args"] and len(self._frames) < MOST_FRAMES and _TELLING_ARGS.search(frame.function):
-            words = (word for word in match["args"].split() if "?" not in word and "-" not in word)
+            words = (word for word in match["args"].split() if word[0] not in "?-`")
             self._args[len(self._frames)] = tuple(map(address, words))
         self._add(frame, number)
 

@@ -20,7 +20,7 @@ _ROW = re.compile(
 _PROCESS = re.compile(rf"\s*\[({HEX}) ([^\]]+)\]")
 _USER_THREAD = re.compile(
     r"\s*[.#]?\s*(\d{1,6})\s+Id: ([0-9a-f]{1,8})\.([0-9a-f]{1,8})"
-    r"(?: Suspend: (\d{1,9}))?(?: Teb: ([0-9a-f`]{1,17}))?"
+    r"(?: Suspend: (\d{1,9}))?(?: Teb: ([0-9a-f][0-9a-f`]{0,16}))?"
 )
 _UNIQUE = re.compile(r"\s*\d+ threads? \[stats\]:(.*)")
 _ADDRESS = re.compile(rf"\b{HEX}\b")

@@ -11,7 +11,7 @@ from collector.triage.machine import Processor
 from collector.triage.openings import HEX, opening
 from collector.triage.text import Lines
 
-_MASK = re.compile(r"\s*Idle Processors:?\s*\(?\s*(?:0x)?([0-9a-fA-F`]+)")
+_MASK = re.compile(r"\s*Idle Processors:?\s*\(?\s*(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{0,16})")
 _RUNNING = re.compile(
     rf"\s*(\d{{1,5}})\s+({HEX})\s+({HEX})\s+\(\s*\d+\)(?:\s+({HEX})\s+\(\s*\d+\))?\s*({HEX})?"
 )

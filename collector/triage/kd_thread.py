@@ -14,26 +14,25 @@ from collector.triage.gather import Gathered
 from collector.triage.kd_remark import take_remark
 from collector.triage.kd_stack import StackBuilder, address, is_stack_header
 from collector.triage.model import LpcWait, Thread, WaitKind, WaitObject
-from collector.triage.openings import HEX, opening
+from collector.triage.openings import HEX, NUMBER, opening
 from collector.triage.text import Lines
 
 MOST_WAIT_OBJECTS = 64  # MAXIMUM_WAIT_OBJECTS of the kernel
 MOST_IRPS = 64
 
 _HEADER = re.compile(
-    rf"\s*THREAD ({HEX})\s+Cid:? ([0-9a-f]+)\.([0-9a-f]+)(?:\s+Peb: \S+)?(?:\s+Teb: ([0-9a-fA-F`]+))?"
+    rf"\s*THREAD ({HEX})\s+Cid:? ([0-9a-f]{{1,8}})\.([0-9a-f]{{1,8}})(?:\s+Peb: \S+)?(?:\s+Teb: ({NUMBER}))?"
     r"(?:\s+Win32Thread: \S+)?\s*(?P<state>[A-Z_?]+)?:?"
-    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>[0-9a-f]+))?",
+    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>\d{1,5}))?",
     re.IGNORECASE,
 )
 _WAIT_OBJECT = re.compile(rf"\s*({HEX})\s+([A-Za-z].*)$")
 _OWNER = re.compile(rf"owning thread ({HEX})")
 _IRP = re.compile(rf"\s*({HEX}): \(")
-_LPC_WAIT = re.compile(r"Waiting for reply to (A?LPC) Message\s*(?:Id)?:? ?([0-9a-f`]+)", re.IGNORECASE)
+_LPC_WAIT = re.compile(rf"Waiting for reply to (A?LPC) Message\s*(?:Id)?:? ?({NUMBER})", re.IGNORECASE)
 _PORT_OWNER = re.compile(rf"owned by process ({HEX})")
 _LPC_SERVING = re.compile(
-    r"LPC Server thread working on message Id ([0-9a-f`]+)|"
-    r"(?:working on|processing) ALPC message ([0-9a-f`]+)",
+    rf"LPC Server thread working on message Id ({NUMBER})|(?:working on|processing) ALPC message ({NUMBER})",
     re.IGNORECASE,
 )
 _OWNING = re.compile(rf"Owning Process\s+({HEX})(?:\s+Image:\s+(\S.*))?")
@@ -71,26 +70,21 @@ def read_thread(lines: Lines, gathered: Gathered) -> None:
         lines.advance()
         return
     builder = StackBuilder(gathered.frames)
-    take = builder.take
     in_stack = False
-    while (line := lines.advance()) is not None:
-        number = lines.number
-        if in_stack and take(line, number):
-            continue
-        if not line:
-            continue
-        word = line.split(None, 1)[0] if line.strip() else ""
-        reader = _FIELD_READERS.get(word)
-        if reader is not None:
-            reader(line, number, fields, gathered)
+    line = lines.advance()
+    while line is not None:
+        if in_stack and (line := builder.take_all(lines)) is None:
+            break
+        text = line.lstrip()
+        if reader := _FIELD_READERS.get(text.partition(" ")[0]):
+            reader(text, lines.number, fields, gathered)
         elif is_stack_header(line):
             in_stack = True
-        elif not in_stack and _take_address(line, number, fields, gathered):
-            continue
-        elif opening(line):
-            break
-        else:
-            take_remark(line, number, gathered)
+        elif text and not (not in_stack and _take_address(line, lines.number, fields, gathered)):
+            if opening(line):
+                break
+            take_remark(line, lines.number, gathered)
+        line = lines.advance()
     stack = builder.build()
     if stack is not None:
         fields["stack"] = stack
@@ -112,7 +106,7 @@ def _header(lines: Lines, gathered: Gathered) -> Fields | None:
         "state": gathered.shared((state or "").upper()),
         "wait_reason": gathered.shared(reason or ""),
         "wait_mode": gathered.shared(mode or ""),
-        "processor": int(cpu) if cpu and cpu.isdigit() else None,
+        "processor": int(cpu) if cpu else None,
     }
 
 
@@ -142,7 +136,7 @@ def _wait_object(number: int, where: str, text: str, gathered: Gathered) -> Wait
 
 
 def _take_waiting(line: str, number: int, fields: Fields, _: Gathered) -> None:
-    if match := _LPC_WAIT.search(line):
+    if match := _LPC_WAIT.match(line):
         owner = _PORT_OWNER.search(line)
         fields["lpc_wait"] = LpcWait(
             number, address(match[2]), match[1].upper() == "ALPC", address(owner[1]) if owner else None
@@ -156,18 +150,18 @@ def _take_serving(line: str, number: int, fields: Fields, _: Gathered) -> None:
 
 
 def _take_owning(line: str, _: int, fields: Fields, gathered: Gathered) -> None:
-    if match := _OWNING.search(line):
+    if match := _OWNING.match(line):
         fields["process"] = address(match[1])
         fields["image"] = gathered.shared((match[2] or "").strip())
 
 
 def _take_attached(line: str, _: int, fields: Fields, __: Gathered) -> None:
-    if match := _ATTACHED.search(line):
+    if match := _ATTACHED.match(line):
         fields["attached_process"] = address(match[1])
 
 
 def _take_wait(line: str, number: int, fields: Fields, _: Gathered) -> None:
-    match = _WAIT_START.search(line)
+    match = _WAIT_START.match(line)
     if match is None:
         return
     fields["wait_start_ticks"] = int(match[1][:18])
@@ -190,13 +184,13 @@ def _take_switches(line: str, _: int, fields: Fields, __: Gathered) -> None:
 
 
 def _take_start(line: str, _: int, fields: Fields, gathered: Gathered) -> None:
-    match = _SYMBOL_AND_ADDRESS.search(line)
-    if match and (line.lstrip().startswith("Win32") or "start_address" not in fields):
+    match = _SYMBOL_AND_ADDRESS.match(line)
+    if match and (line.startswith("Win32") or "start_address" not in fields):
         fields["start_address"] = gathered.shared(match[1])
 
 
 def _take_priority(line: str, _: int, fields: Fields, __: Gathered) -> None:
-    if match := _PRIORITY.search(line):
+    if match := _PRIORITY.match(line):
         fields["priority"] = int(match[1][:3])
 
 
@@ -206,11 +200,11 @@ def _take_kernel(line: str, _: int, fields: Fields, __: Gathered) -> None:
 
 
 def _take_impersonation(line: str, _: int, fields: Fields, __: Gathered) -> None:
-    fields["impersonating"] = not line.lstrip().startswith("Not")
+    fields["impersonating"] = not line.startswith("Not")
 
 
 def _take_suspend(line: str, _: int, fields: Fields, __: Gathered) -> None:
-    if match := _SUSPEND.search(line):
+    if match := _SUSPEND.match(line):
         fields["suspend_count"] = int(match[1][:9])
 
 

@@ -13,7 +13,7 @@ from collector.triage.kd_remark import take_remark
 from collector.triage.kd_stack import address
 from collector.triage.kd_thread import read_thread
 from collector.triage.model import Command, DebuggerLog
-from collector.triage.openings import HEX, kind_of, opening
+from collector.triage.openings import HEX, opening
 from collector.triage.psod import read_psod
 from collector.triage.text import Lines
 
@@ -64,7 +64,7 @@ def parse(lines: Iterable[str]) -> DebuggerLog:
     while (line := cursor.line) is not None:
         before = cursor.number
         found = opening(line)
-        kind = kind_of(found) if found else ""
+        kind = (found.lastgroup or "") if found else ""
         if reader := _READERS.get(kind):
             reader(cursor, gathered)
         elif found is not None:

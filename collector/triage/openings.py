@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-HEX = r"[0-9a-fA-F]{8}`?(?:[0-9a-fA-F]{8})?"
+HEX = r"[0-9a-fA-F]{8}`?(?:[0-9a-fA-F]{8})?"  # an address as it is printed: 8 or 16 digits
+NUMBER = r"[0-9a-fA-F][0-9a-fA-F`]{0,16}"  # an id, or an address that lost its leading zeros
 
 _OPENINGS = {
     "prompt": r"(?:(?:\d+(?:\.\d+)?: )?l?kd(?::\w+)?|\d+:\d{3}(?::\w+)?)>\s*(?P<command>.*)",
@@ -25,7 +26,7 @@ _OPENINGS = {
     "critical_section": r"(?:DebugInfo|Critical section)\s+= |CritSec \S+ at ",
     "lpc_message": r"Searching message [0-9a-fA-F`]+ in|Server thread \S+ is working on message|"
     r"Client thread \S+ waiting a reply",
-    "alpc_message": rf"Message {HEX}\s*$",
+    "alpc_message": rf"Message (?:@ )?{HEX}\s*$",
     "irp": r"Irp is active with|Irp is not active|Irp is completed",
     "irp_row": rf"{HEX} \[{HEX}\] irpStack:",
     "device_stack": r"!DevObj\s+!DrvObj",
@@ -49,10 +50,5 @@ _OPENING = re.compile(r"\s*(?:" + "|".join(f"(?P<{name}>{form})" for name, form 
 
 
 def opening(line: str) -> re.Match[str] | None:
-    """Return the match whose `lastgroup`, or `kind_of`, names the block that begins here."""
+    """Return the match whose `lastgroup` is the name of the block that begins here."""
     return _OPENING.match(line)
-
-
-def kind_of(match: re.Match[str]) -> str:
-    """Return the name of the block."""
-    return next(name for name in _OPENINGS if match[name] is not None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 LONGEST_LINE = 2000
 """Characters kept of a line; the longest that a debugger writes are C++ template names."""
 
 _CHUNK = 1 << 20  # characters
+_BATCH = 1024  # lines
+_AHEAD = 64
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # `.logopen /u` writes UTF-16
 
 _PLAIN = str.maketrans(
@@ -33,32 +36,51 @@ class Lines:
     Readers begin at the current line and leave the cursor on the first line that is not theirs.
     """
 
-    __slots__ = ("_source", "line", "number")
+    __slots__ = ("_batch", "_next", "_source", "line", "number")
 
     def __init__(self, source: Iterable[str]) -> None:
         self._source = iter(source)
+        self._batch: list[str] = []
+        self._next = 0  # the place of the line after the current one
         self.number = 0
         self.line: str | None = ""
         self.advance()
 
     def advance(self) -> str | None:
         """Go to the next line and return it."""
-        line = next(self._source, None)
-        if line is not None:
-            self.number += 1
-            line = plain(line)
-        self.line = line
+        if self._next >= len(self._batch) and not self._refill():
+            self.line = None
+            return None
+        self.line = line = self._batch[self._next]
+        self._next += 1
+        self.number += 1
         return line
+
+    def ahead(self) -> list[str]:
+        """Return the current line and some that follow it; empty after the last."""
+        if self.line is None:
+            return []
+        return self._batch[self._next - 1 : self._next + _AHEAD]
+
+    def skip(self, count: int) -> None:
+        """Go `count` lines on, at most as many as `ahead` returned."""
+        if count:
+            self._next += count - 1
+            self.number += count - 1
+            self.advance()
+
+    def _refill(self) -> bool:
+        self._batch = batch = [line.rstrip() for line in islice(self._source, _BATCH)]
+        self._next = 0
+        text = "".join(batch)
+        if not (text.isascii() and text.isprintable()) or max(map(len, batch), default=0) > LONGEST_LINE:
+            self._batch = [plain(line) for line in batch]
+        return bool(batch)
 
 
 def plain(line: str) -> str:
-    """Return the line as the debugger wrote it, without its end."""
-    line = line.rstrip()
-    if len(line) > LONGEST_LINE:
-        line = line[:LONGEST_LINE]
-    if line.isascii() and line.isprintable():
-        return line
-    return line.translate(_PLAIN).rstrip()
+    """Return the line as the debugger wrote it: plain characters only, cut where it is too long."""
+    return line[:LONGEST_LINE].translate(_PLAIN).rstrip()
 
 
 def read_lines(path: Path) -> Iterator[str]:
