@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from collector.checks import (
     controller,
@@ -92,6 +92,11 @@ def chain(verdicts: Sequence[CheckVerdict]) -> tuple[LinkVerdict, ...]:
     An UNKNOWN that could not break the link (medium, info) stays with its check and does not decide.
     """
     return tuple(_link(link, [v for v in verdicts if v.link is link]) for link in Link)
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The level that decides; OK for none."""
+    return min(levels, key=lambda level: level.rank, default=Level.OK)
 
 
 def weakest(links: Sequence[LinkVerdict]) -> LinkVerdict:

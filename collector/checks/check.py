@@ -34,4 +34,4 @@ ENABLE: Commands = {kin: (f"systemctl enable --now {name}.service",) for kin, na
 def set_sysctl(name: str) -> Commands:
     """Set kernel.`name` to 1, now and at each boot."""
     file = "/etc/sysctl.d/90-nmi.conf"
-    return {None: (f"echo 'kernel.{name} = 1' >> {file}", f"sysctl -p {file}")}
+    return {None: (f"echo 'kernel.{name} = 1' >> {file}", f"sysctl -w kernel.{name}=1")}

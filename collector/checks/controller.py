@@ -5,7 +5,7 @@ from __future__ import annotations
 from collector.adapters.base import PowerState, WatchdogState
 from collector.checks.family import Family, family
 from collector.checks.kdump_config import Kind, config
-from collector.checks.linux_target import dump_estimate
+from collector.checks.linux_target import dump_estimate, no_config
 from collector.checks.rule import bad, good, unknown
 from collector.model.fact import Facts, number, value
 from collector.model.verdict import Level, Verdict
@@ -99,7 +99,7 @@ def stays_on_host(facts: Facts) -> Verdict | None:
     """CH-3."""
     found = config(facts)
     if found is None:
-        return None
+        return no_config("CH-3", facts)
     if found.target.kind is Kind.LOCAL:
         return good("CH-3", "the dump stays on the host, and is fetched from there")
     return bad("CH-3", f"the dump goes to {found.target.device} ({found.target.kind}): fetch it there")

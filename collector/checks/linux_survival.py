@@ -54,6 +54,8 @@ def cluster(facts: Facts) -> Verdict | None:
 def proxmox(facts: Facts) -> Verdict | None:
     """FE-3."""
     running = _running(facts, _PROXMOX)
+    if running is None:
+        return unknown("FE-3", facts, "cluster")
     if not running:
         return None
     return bad(

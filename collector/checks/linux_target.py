@@ -44,7 +44,7 @@ def target_supported(facts: Facts) -> Verdict | None:
     """TG-1."""
     found = config(facts)
     if found is None:
-        return _no_config("TG-1", facts)
+        return no_config("TG-1", facts)
     if found.keys.get("KDUMP_DUMPFORMAT") == "none":
         return bad("TG-1", "KDUMP_DUMPFORMAT is none: no dump is written", Level.CRITICAL)
     if found.keys.get("USE_KDUMP") == "0":
@@ -61,7 +61,7 @@ def space(facts: Facts) -> Verdict | None:
     """TG-2: all of memory is safe, the estimate and a margin is enough, less than the estimate is not."""
     place = _local_place(facts)
     if place is None:
-        return _no_config("TG-2", facts) if config(facts) is None else None
+        return no_config("TG-2", facts) if config(facts) is None else None
     size, ram = dump_estimate(facts), ram_bytes(facts)
     mount = _mount_of(place, facts)
     if size is None or ram is None or value(facts, "mounts") is None or value(facts, "space") is None:
@@ -83,7 +83,7 @@ def mounted(facts: Facts) -> Verdict | None:
     """TG-3."""
     place = _local_place(facts)
     if place is None:
-        return _no_config("TG-3", facts) if config(facts) is None else None
+        return no_config("TG-3", facts) if config(facts) is None else None
     if value(facts, "mounts") is None:
         return unknown("TG-3", facts, "mounts")
     mount = _mount_of(place, facts)
@@ -119,8 +119,10 @@ def deleted_when_full(facts: Facts) -> Verdict | None:
 def retention(facts: Facts) -> Verdict | None:
     """TG-6."""
     found = config(facts)
-    if found is None or found.family is Family.RHEL:
+    if family(facts) is Family.RHEL:
         return None
+    if found is None:
+        return no_config("TG-6", facts)
     name = "KDUMP_NUM_DUMPS" if found.family is Family.DEBIAN else "KDUMP_KEEP_OLD_DUMPS"
     kept = found.keys.get(name, "")
     if kept == ("1" if found.family is Family.DEBIAN else "-1"):
@@ -132,7 +134,7 @@ def contents(facts: Facts) -> Verdict | None:
     """TG-9."""
     found = config(facts)
     if found is None:
-        return _no_config("TG-9", facts)
+        return no_config("TG-9", facts)
     level = found.target.level
     if level is None:
         return bad("TG-9", "nothing is left out: the dump is as large as the memory")
@@ -147,7 +149,7 @@ def afterwards(facts: Facts) -> Verdict | None:
     """TG-10: a host that waits for somebody at its console is not fetched from."""
     found = config(facts)
     if found is None:
-        return _no_config("TG-10", facts)
+        return no_config("TG-10", facts)
     keys = found.keys
     failure = keys.get("failure_action") or keys.get("default") or ""
     if failure in ("shell", "halt", "poweroff"):
@@ -167,7 +169,7 @@ def encrypted(facts: Facts) -> Verdict | None:
     """TG-11: the capture kernel has nobody to ask for a passphrase."""
     place = _local_place(facts)
     if place is None:
-        return _no_config("TG-11", facts) if config(facts) is None else None
+        return no_config("TG-11", facts) if config(facts) is None else None
     if is_absent(facts, "encrypted"):
         return good("TG-11", "no encrypted volume is open")
     if value(facts, "encrypted") is None:
@@ -182,6 +184,14 @@ def encrypted(facts: Facts) -> Verdict | None:
     return good("TG-11", f"{device} is not encrypted")
 
 
+def no_config(check: str, facts: Facts) -> Verdict:
+    """UNKNOWN, because kdump's configuration is."""
+    kin = family(facts)
+    if kin is None:
+        return Verdict(check, Level.UNKNOWN, "the configuration of this distribution's kdump is not known")
+    return unknown(check, facts, SOURCES[kin])
+
+
 def _text(target: Target) -> str:
     return f"{target.device}:{target.path}" if target.device else target.path
 
@@ -189,13 +199,6 @@ def _text(target: Target) -> str:
 def _local_place(facts: Facts) -> Target | None:
     found: KdumpConfig | None = config(facts)
     return found.target if found and found.target.kind is Kind.LOCAL else None
-
-
-def _no_config(check: str, facts: Facts) -> Verdict:
-    kin = family(facts)
-    if kin is None:
-        return Verdict(check, Level.UNKNOWN, "the configuration of this distribution's kdump is not known")
-    return unknown(check, facts, SOURCES[kin])
 
 
 def _mount_of(target: Target, facts: Facts) -> Mount | None:

@@ -20,6 +20,9 @@ _FAILED = {
 }
 
 
+_SHOWN = 40  # characters of an answer that makes no sense
+
+
 def good(check: str, reason: str) -> Verdict:
     """It is as it should be."""
     return Verdict(check, Level.OK, reason)
@@ -32,7 +35,7 @@ def bad(check: str, reason: str, level: Level | None = None) -> Verdict:
 
 def unknown(check: str, facts: Facts, *names: str) -> Verdict:
     """It cannot be told, because these facts are missing; each says why, and equal reasons stand once."""
-    missing = [name for name in names if value(facts, name) is None]
+    missing = [name for name in names if value(facts, name) is None] or names
     reasons = dict.fromkeys(why_missing(facts, name) for name in missing)
     if len(reasons) == 1:
         return Verdict(check, Level.UNKNOWN, f"{', '.join(missing)}: {next(iter(reasons))}")
@@ -41,9 +44,11 @@ def unknown(check: str, facts: Facts, *names: str) -> Verdict:
 
 
 def why_missing(facts: Facts, name: str) -> str:
-    """Why a fact has no value."""
+    """Why a fact has no value, or none that makes sense."""
     fact = facts.get(name)
-    return fact.missing if fact else "not asked"
+    if fact is None:
+        return "not asked"
+    return fact.missing or f"{(fact.value or '')[:_SHOWN]!r} is no answer"
 
 
 def is_absent(facts: Facts, name: str) -> bool:
