@@ -11,7 +11,9 @@ from collector.cli.shared import FormatOption, checked_format
 
 
 def triage(
-    what: Annotated[Path, typer.Argument(help="A debugger's log, a case folder, or the word `script`.")],
+    what: Annotated[
+        Path, typer.Argument(help="A debugger's log, a Linux vmcore, a case folder, or `script`.")
+    ],
     debugger: Annotated[str, typer.Argument(help="After `script`: for which debugger (kd).")] = "",
     after: Annotated[
         Path | None, typer.Option("--after", help="With `script`: ask only for what this log misses.")
@@ -23,6 +25,8 @@ def triage(
     output: FormatOption = "table",
 ) -> None:
     """Say who waits for whom in a debugger's log, who is at the end, how sure that is, and what to do next.
+
+    Of a Linux vmcore, say which function hangs the machine and what waits behind it, without debug packages.
 
     `triage script kd` prints the debugger's commands for a log with the full answer; `--after LOG` only those
     whose answers LOG misses.
@@ -43,7 +47,11 @@ def _answer(what: Path, extra: Path | None, output: str) -> None:
     from collector.triage.kdlog import parse
     from collector.triage.modules import load
     from collector.triage.source import is_debugger_log, lines, logs_of_case
+    from collector.triage.vmcore import find_vmcore
 
+    if vmcore := find_vmcore(what):
+        _linux(vmcore, output)
+        return
     table = load(extra)
     paths = logs_of_case(what) if what.is_dir() else [what]
     logs = ((path, parse(lines(path))) for path in paths)
@@ -54,6 +62,14 @@ def _answer(what: Path, extra: Path | None, output: str) -> None:
             hint="`hang-collector triage script kd` prints the commands whose answers are read.",
         )
     (view.as_json if output == "json" else view.as_table)(answers)
+
+
+def _linux(vmcore: Path, output: str) -> None:
+    from collector.render import triage_linux as view
+    from collector.triage.vmcore import triage_vmcore
+
+    found = triage_vmcore(vmcore)
+    (view.as_json if output == "json" else view.as_table)(found)
 
 
 def _script(debugger: str, after: Path | None, extra: Path | None) -> None:

@@ -115,7 +115,7 @@ class Locks:
                 following = number(place)
                 if number(following + 8) != place or following == entry:
                     return 0
-                if number(following + to_task) not in self._tasks:
+                if not self._is_waiter(following, to_task):
                     head = following
                 else:
                     head, place = self._heads.get(following), following
@@ -124,6 +124,12 @@ class Locks:
         if head is not None:
             self._heads.update(dict.fromkeys(way, head))
         return head or 0
+
+    def _is_waiter(self, entry: int, to_task: int) -> bool:
+        try:
+            return self._kernel.number(entry + to_task) in self._tasks
+        except DumpError:
+            return False  # a lock may end where the dump does; a waiter lies on a stack
 
     def _lock(self, kind: _Kind, address: int) -> Lock:
         symbol = self._kernel.symbols.at(address)

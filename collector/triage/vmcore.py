@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collector.dump import vmcoreinfo
+from collector.dump import elf, flattened, kdump, vmcoreinfo
+from collector.dump.report import DumpFile
 from collector.errors import DumpError, MissingExtraError
 from collector.triage.linux_kernel import Kernel, load_kernel
 from collector.triage.linux_log import panic_of, read_log
@@ -18,6 +19,8 @@ from collector.triage.linux_suspects import find_suspects
 from collector.triage.linux_tasks import Stacks, read_tasks
 from collector.triage.linux_usage import read_usage
 from collector.triage.linux_waits import Locks, build_chains
+
+_MAGICS = (kdump.MAGIC, flattened.MAGIC, elf.MAGIC)
 
 
 def triage_vmcore(path: Path) -> LinuxTriage:
@@ -29,6 +32,16 @@ def triage_vmcore(path: Path) -> LinuxTriage:
     """
     memory, raw_info = _open(path)
     return triage_memory(memory, vmcoreinfo.parse(raw_info))
+
+
+def find_vmcore(where: Path) -> Path | None:
+    """Return the Linux dump that `where` is, or that the case folder `where` holds; None if there is none.
+
+    Raises:
+        DumpError: a file cannot be read.
+    """
+    found = sorted((where / "data").rglob("vmcore*")) if where.is_dir() else [where]
+    return next((path for path in found if _is_vmcore(path)), None)
 
 
 def triage_memory(memory: Memory, info: dict[str, str]) -> LinuxTriage:
@@ -91,6 +104,13 @@ def _said(what: str, error: DumpError) -> str:
     return f"{what}: {error.message}. {error.hint}"
 
 
+def _is_vmcore(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with DumpFile(path) as file:
+        return file.read(0, max(map(len, _MAGICS))).startswith(_MAGICS)
+
+
 class _Drgn:
     """The memory of a dump that drgn has opened."""
 
@@ -110,7 +130,7 @@ class _Drgn:
         except (OSError, ValueError, LookupError, drgn.FaultError) as error:
             raise DumpError(
                 f"{path.name!r} cannot be opened as a Linux dump: {error}",
-                hint="Look at the dump itself first: hang-collector dump inspect says whether it is whole.",
+                hint="Look at the dump itself first: hang-collector inspect says whether it is whole.",
             ) from error
 
     def read(self, address: int, size: int) -> bytes:

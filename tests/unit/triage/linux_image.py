@@ -1,4 +1,4 @@
-"""A kernel's memory made by hand: symbols, types, unwinding rules and the log, in the kernel's own formats."""
+"""A kernel's memory made by hand: symbols, types, unwinding rules and the log, in its own formats."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def orc_entry(
 
 def printk_ring(image: Image, lines: Sequence[tuple[int, str]], *, size_bits: int = 12) -> dict[str, str]:
     """Put a log into the image, oldest line first; return what VMCOREINFO says of it."""
-    ring, descs, infos, data = 0xFFFFFFFF82000000, 0xFFFFFFFF82100000, 0xFFFFFFFF82200000, 0xFFFFFFFF82300000
+    ring, descs, infos, data = (0xFFFFFFFF90000000 + 0x100000 * index for index in range(4))
     count_bits, first = 4, 7
     count, size = 1 << count_bits, 1 << size_bits
     slots, abouts, text = [bytes(24)] * count, [bytes(24)] * count, bytearray(size)

@@ -13,10 +13,15 @@ TYPES = {
     "unnamed union": (8, [("inner", "u32", 32)]),
     "task_struct": (
         64,
-        [("__state", "u32", 0), ("comm", "u8[16]", 64), ("unnamed", "unnamed union", 192), ("thread", "thread_struct", 256)],
+        [
+            ("__state", "u32", 0),
+            ("comm", "u8[16]", 64),
+            ("unnamed", "unnamed union", 192),
+            ("thread", "thread_struct", 256),
+        ],
     ),
     "orc_entry": (6, ORC_ENTRY),
-}  # fmt: skip
+}
 RAW = btf(TYPES)
 
 
