@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from collector.adapters.base import Adapter, Notices
 from collector.adapters.limits import Deadline, LoginBrake
-from collector.errors import AdapterError, InventoryError, LoginRefusedError
+from collector.errors import AdapterError, DeadlineError, InventoryError, LoginRefusedError
 from collector.model.host import Credential, Endpoint, Host
 
 C = TypeVar("C")
@@ -64,6 +64,7 @@ class Connections:
         self._notified: set[str] = set()
         self._brake = LoginBrake()
         self._given_up: dict[str, AdapterError] = {}
+        self._turns: dict[str, threading.Lock] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
@@ -85,12 +86,13 @@ class Connections:
         credential = self._credentials.get(endpoint.credential) if endpoint.credential else None
         with _naming(host), self._slot(endpoint, deadline):
             self._refuse_if_given_up(endpoint)
-            self._brake.check(endpoint.identity, endpoint.credential)
-            try:
-                adapter = adapter_type(endpoint, credential, deadline).__enter__()
-            except LoginRefusedError as refusal:
-                self._brake.pull(endpoint.identity, endpoint.credential, refusal)
-                raise
+            with self._turn(endpoint, deadline):
+                self._brake.check(endpoint.identity, endpoint.credential)
+                try:
+                    adapter = adapter_type(endpoint, credential, deadline).__enter__()
+                except LoginRefusedError as refusal:
+                    self._brake.pull(endpoint.identity, endpoint.credential, refusal)
+                    raise
             with contextlib.ExitStack() as stack:
                 stack.push(adapter.__exit__)
                 self._tell(adapter)
@@ -131,6 +133,21 @@ class Connections:
             yield
         finally:
             slot.release()
+
+    @contextlib.contextmanager
+    def _turn(self, endpoint: Endpoint, deadline: Deadline) -> Iterator[None]:
+        """One login to an endpoint at a time: the brake must know of a refusal before the next one begins."""
+        with self._lock:
+            turn = self._turns.setdefault(endpoint.identity, threading.Lock())
+        if not turn.acquire(timeout=deadline.remaining()):
+            raise DeadlineError(
+                f"another login to {endpoint.identity} was under way until the deadline",
+                hint="It accepts connections and does not answer; look at it by hand.",
+            )
+        try:
+            yield
+        finally:
+            turn.release()
 
 
 def _adapter(endpoint: Endpoint, capability: type[object]) -> type[Adapter] | None:

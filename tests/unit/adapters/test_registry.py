@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collector.adapters.base import NmiInjector, Power, Shell
-from collector.adapters.fake import MACHINES, FakeEndpoint, FakeMachine, Script
+from collector.adapters.fake import MACHINES, FakeController, FakeEndpoint, FakeMachine, Script
 from collector.adapters.ipmi import IpmiEndpoint
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import SESSIONS_PER_ENDPOINT, Connections, channels, controllers
@@ -41,6 +43,31 @@ def test_a_refused_login_is_not_tried_again_in_the_run(host: Host, machine: Fake
         ):
             pass
         assert caught.value.host == "db01"
+    assert machine.logins == 1
+
+
+def test_a_refused_login_is_tried_once_though_many_ask_at_once(
+    host: Host, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.script = Script(refuse_login=True)
+    enter = FakeController.__enter__
+
+    def slowly(self: FakeController) -> FakeController:
+        time.sleep(0.1)
+        return enter(self)
+
+    monkeypatch.setattr(FakeController, "__enter__", slowly)
+    connections = Connections({}, print)
+
+    def log_in(_: int) -> None:
+        with (
+            pytest.raises(LoginRefusedError),
+            connections.open(host, host.controllers[0], Power, Deadline.after(30)),
+        ):
+            pass
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(log_in, range(8)))
     assert machine.logins == 1
 
 
