@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import typer
 
-from collector.cli import case, collect, config, demo, exit_codes, inspect, playbook, probe, triage
+from collector.cli import audit, case, collect, config, demo, exit_codes, inspect, playbook, probe, triage
 from collector.cli.exit_codes import ExitCode, of
 from collector.errors import CollectorError, defect
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     epilog="`hang-collector COMMAND --help` shows a command's options.",
 )
 app.command()(probe.probe)
+app.command()(audit.audit)
 app.command()(collect.collect)
 app.command()(collect.resume)
 app.command()(inspect.inspect)
@@ -47,21 +48,28 @@ def options(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends in a message with a hint."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    if audit.is_plugin(arguments):
+        code = _run(arguments, _say_to_monitoring)
+        return code if code in list(audit.Status) else audit.Status.UNKNOWN
+    return _run(arguments, _say)
+
+
+def _run(arguments: Sequence[str], say: Callable[[str, str], None]) -> int:
     try:
         status = app(args=list(arguments), prog_name="hang-collector", standalone_mode=False)
     except CollectorError as error:
-        _say(str(error), error.hint)
+        say(str(error), error.hint)
         return of(error.code)
     except typer.TyperException as error:
         if not error.format_message():  # the help was shown, because there were no arguments
             return ExitCode.USAGE
-        _say(error.format_message(), "`hang-collector --help` lists the commands and options.")
+        say(error.format_message(), "`hang-collector --help` lists the commands and options.")
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted", "Nothing that was collected is lost.")
+        say("interrupted", "Nothing that was collected is lost.")
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a message instead of a traceback
-        _say(defect(error), "Please report it with the command line; the case and its journal are whole.")
+        say(defect(error), "Please report it with the command line; the case and its journal are whole.")
         return ExitCode.INTERNAL
     return int(status or 0)
 
@@ -74,3 +82,10 @@ def _say(message: str, hint: str) -> None:
     from collector.render.text import printable
 
     print(f"error: {printable(message)}\n  hint: {printable(hint)}", file=sys.stderr)
+
+
+def _say_to_monitoring(message: str, _hint: str) -> None:
+    """A plugin's one line is on its standard output, whatever happens."""
+    from collector.render.text import printable
+
+    print(f"UNKNOWN - {' '.join(printable(message).replace('|', '/').split())}")

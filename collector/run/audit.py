@@ -53,6 +53,11 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
     )
 
 
+def not_audited(host: Host, reason: str) -> HostAudit:
+    """The row of a host whose audit did not end, or never began."""
+    return HostAudit(host.name, host.platform, datetime.now(UTC), Level.UNKNOWN, f"not audited: {reason}")
+
+
 def _reason(decides: LinkVerdict) -> str:
     if decides.level is Level.OK:
         return "every link holds: an NMI would end in a dump"

@@ -45,6 +45,14 @@ def test_facts_are_recalled_as_they_were_recorded(tmp_path: Path) -> None:
     assert store.recorded(tmp_path, "db02") == {}
 
 
+def test_newer_facts_replace_older_ones_and_leave_the_others(tmp_path: Path) -> None:
+    store.record(tmp_path, "db01", linux.parse(b"kexec_crash_loaded=1\nrelease=5.14.0\n", "ssh", NOW))
+    store.record(tmp_path, "db01", linux.parse(b"kexec_crash_loaded=0\n", "ssh", NOW))
+    recorded = store.recorded(tmp_path, "db01")
+    assert value(recorded, "kexec_crash_loaded") == "0"
+    assert value(recorded, "release") == "5.14.0"
+
+
 def test_a_damaged_record_is_the_same_as_none(tmp_path: Path) -> None:
     store.record(tmp_path, "db01", {})
     for text in ("", "{", "[1]", json.dumps([{"name": "x"}])):

@@ -52,3 +52,19 @@ def test_the_facts_script_is_played_from_the_files(commands: Commands) -> None:
     assert values["release"] == "4.18.0"
     assert values["clock"] == "1795230764"
     assert values["boot_id"] is None  # the host makes it up, not the story
+
+
+def test_the_audits_script_is_played_from_the_files(commands: Commands) -> None:
+    class Shell:
+        def run(self, command: str, deadline: Deadline, *, limit: int = 0) -> CommandResult:
+            reply = commands.run(command)
+            return CommandResult(reply.status, reply.stdout, reply.stderr)
+
+    facts = linux.gather_all(Shell(), "test", Deadline.after(5))
+    values = {name: fact.value for name, fact in facts.items()}
+    assert values["kdump_enabled"] == "/etc/systemd/system/multi-user.target.wants/kdump.service"
+    assert values["nmi_settings"] == "/etc/sysctl.d/90-nmi.conf:kernel.unknown_nmi_panic = 1"
+    assert values["release"] == "4.18.0"
+    assert facts["kdump_newer"].missing == "no image"  # the story's image is of its own kernel
+    assert facts["watchdogs"].missing == "absent"
+    assert facts["machine"].missing == "failed"  # this host was not told to know `uname -m`

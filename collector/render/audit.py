@@ -1,0 +1,116 @@
+"""`audit` for people and for monitoring: the answer, its chain, every check, and what would mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from collector.case.wording import size, span
+from collector.checks.audit import worst
+from collector.model.audit import CheckVerdict, HostAudit
+from collector.model.result import Outcome
+from collector.model.verdict import Level
+from collector.render.console import out, plain, word
+from collector.render.reports import worst_first
+from collector.render.text import printable
+
+_LAST = ("reboot",)  # commands that come once, after all others
+
+
+def audits(seen: Sequence[HostAudit]) -> None:
+    """Each host's answer, chain and checks; the worst host first, then one line that counts."""
+    console = out()
+    for one in worst_first(seen):
+        console.print(plain(one.host), style="bold", end=": ")
+        console.print(word(one.level))
+        console.print(plain(one.reason))
+        console.print(_chain(one))
+        if one.estimate:
+            about = f"{size(one.estimate.bytes)} in {span(one.estimate.seconds)}"
+            console.print(plain(f"a dump takes about {about} ({one.estimate.how})"))
+        for step in one.gathered:
+            if step.outcome is not Outcome.SUCCESS:
+                console.print(plain(f"{step.step}: {step.outcome}: {step.detail}"), style="yellow")
+        console.print(_checks(one.verdicts))
+        for verdict in one.verdicts:
+            if verdict.remedy:
+                console.print(plain(f"{verdict.id}: {verdict.remedy}"))
+        console.print()
+    console.print(_count(seen))
+
+
+def remedies(seen: Sequence[HostAudit]) -> None:
+    """Shell commands that would mend the hosts, for root on each of them. Nothing runs them by itself."""
+    for one in worst_first(seen):
+        lines: dict[str, str] = {}
+        for verdict in one.verdicts:
+            for command in verdict.commands:
+                lines.setdefault(command, verdict.id)
+        by_hand = [v for v in one.verdicts if v.remedy and not v.commands]
+        print(f"# {_one_line(one.host)} ({one.platform}): {one.level}")
+        for command in sorted(lines, key=lambda line: line in _LAST):
+            print(f"{command}  # {lines[command]}" if command not in _LAST else command)
+        for verdict in by_hand:
+            print(f"# by hand: {verdict.remedy} ({verdict.id})")
+        print()
+
+
+def nagios(seen: Sequence[HostAudit]) -> None:
+    """One status line with figures, then a line for each host that is not ok: the plugin guidelines' form."""
+    level = worst(one.level for one in seen)
+    ordered = worst_first(seen)
+    text = f"{ordered[0].host}: {ordered[0].reason}"
+    if len(seen) > 1:
+        text = f"{_count(seen)}; {text}" if level is not Level.OK else _count(seen)
+    print(f"{level.upper()} - {_status(text)} | {_figures(seen)}")
+    if len(seen) > 1:
+        for one in ordered:
+            if one.level is not Level.OK:
+                print(_status(f"{one.level.upper()} - {one.host}: {one.reason}"))
+
+
+def _chain(one: HostAudit) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("link", "holds", "because"):
+        table.add_column(column, overflow="fold")
+    for link in one.links:
+        table.add_row(link.link, word(link.level), plain(link.reason))
+    return table
+
+
+def _checks(verdicts: Sequence[CheckVerdict]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("check", "verdict", "why"):
+        table.add_column(column, overflow="fold")
+    for one in verdicts:
+        table.add_row(one.id, word(one.level), plain(one.reason))
+    return table
+
+
+def _count(seen: Sequence[HostAudit]) -> str:
+    levels = Counter(one.level for one in seen)
+    said = ", ".join(f"{levels[level]} {level}" for level in Level if levels[level])
+    return f"{len(seen)} host(s): {said}"
+
+
+def _figures(seen: Sequence[HostAudit]) -> str:
+    """Perfdata: of one host its checks and its dump, of several how many are at each level."""
+    levels = Counter(v.level for v in seen[0].verdicts) if len(seen) == 1 else Counter(a.level for a in seen)
+    most = sum(levels.values())
+    # warning and critical are ranges of the guidelines: outside of 0 to 0 is an alert.
+    ranges = {Level.OK: ";;", Level.WARNING: ";0;", Level.CRITICAL: ";;0", Level.UNKNOWN: ";0;"}
+    figures = [f"{level}={levels[level]}{ranges[level]};0;{most}" for level in Level]
+    if len(seen) == 1 and seen[0].estimate:
+        figures += [f"dump_size={seen[0].estimate.bytes}B", f"dump_time={seen[0].estimate.seconds:.0f}s"]
+    return " ".join(figures)
+
+
+def _status(text: str) -> str:
+    """One line without the bar that begins the figures."""
+    return _one_line(text).replace("|", "/")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())
