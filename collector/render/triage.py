@@ -147,7 +147,7 @@ def document(found: Answer) -> dict[str, object]:
         "chain": chains[0]["links"] if chains else [],
         "chains": chains,
         "findings": [_finding_data(finding) for finding in found.findings],
-        "numbers": {key: value for finding in found.findings for key, value in finding.figures.items()},
+        "numbers": {key: value for one in reversed(found.findings) for key, value in one.figures.items()},
         "missing": list(found.missing),
         "next": list(found.next_steps),
         "advisories": [

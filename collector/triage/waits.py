@@ -172,7 +172,7 @@ def _stated(thread: Thread) -> Wait | None:
         reply: LpcWait = thread.lpc_wait
         return Wait(WaitOn.ALPC if reply.alpc else WaitOn.LPC, reply.line, reply.message)
     for one in thread.wait_objects:
-        if one.kind is WaitKind.MUTANT and one.owner is not None and one.owner != thread.address:
+        if one.kind is WaitKind.MUTANT and one.owner is not None:
             return Wait(WaitOn.MUTANT, one.line, one.address, one.owner)
     for kind, on in ((WaitKind.PROCESS, WaitOn.PROCESS), (WaitKind.THREAD, WaitOn.THREAD)):
         for one in thread.wait_objects:

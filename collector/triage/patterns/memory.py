@@ -83,6 +83,8 @@ def _pool(view: View, vm: Vm, name: str, *, paged: bool) -> Iterator[Finding]:
             f"{label}_max_kb": maximum.kb,
             f"{label}_ratio": round(ratio, 4),
         }
+    if tag is not None:
+        figures |= {"top_tag": tag.tag, "top_tag_bytes": _size(tag, paged=paged)}
     lines = [*warned, *(one.line for one in (usage, maximum, tag, suspect) if one is not None)]
     yield from seen(name, words, lines, suspect=suspect, **figures)
 

@@ -74,6 +74,16 @@ def test_a_pool_that_is_nearly_full_is_found_and_the_other_is_not(pool: str) -> 
     assert found.suspect.kind == f"{pool.lower()}_pool"
 
 
+def test_the_debuggers_own_warning_counts_for_its_pool_alone() -> None:
+    found = read(
+        "0: kd> !vm\n*** Virtual Memory Usage ***\n"
+        "NonPagedPool Usage: 10042   (   40168 Kb)\nNonPagedPool Max:   68537   (  274148 Kb)\n"
+        "********** Excessive Paged Pool Usage *****\n"
+        "PagedPool Usage:    20000   (   80000 Kb)\nPagedPool Maximum:  40960   (  163840 Kb)\n"
+    )
+    assert found.patterns == ("insufficient_memory_paged_pool",)
+
+
 def test_a_pool_tag_names_the_driver_whose_name_begins_like_it() -> None:
     found = read(
         "0: kd> !vm\n*** Virtual Memory Usage ***\n"

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.triage.edges import build, join
-from collector.triage.model import CriticalSection, DebuggerLog, Resource, Thread, WaitKind, WaitObject
+from collector.triage.model import (
+    CriticalSection,
+    DebuggerLog,
+    LpcMessage,
+    LpcWait,
+    Resource,
+    Thread,
+    WaitKind,
+    WaitObject,
+)
 from collector.triage.modules import load
 from collector.triage.waitgraph import Chain
 from collector.triage.waits import WaitOn
@@ -113,6 +122,16 @@ def test_the_threads_behind_a_root_are_counted_with_those_that_are_only_counted(
     assert found.links[0].wait.on is WaitOn.CRITICAL_SECTION
 
 
+def test_of_two_waiters_equally_near_the_one_that_is_shown_begins_the_chain() -> None:
+    section = CriticalSection(5, 0x30000, locked=True, waiters=12, owner_id=7)
+    sender = thread(1, lpc_wait=LpcWait(3, 0x99))
+    message = LpcMessage(4, 0x99, server_thread=address(7))
+    log = DebuggerLog(threads=(sender, blocked(7)), critical_sections=(section,), lpc_messages=(message,))
+    (found,) = chains(log)
+    assert addresses(found) == [address(1), address(7)]
+    assert found.behind == 13
+
+
 def test_an_owner_that_the_log_only_mentions_ends_the_chain() -> None:
     waiter = thread(1, wait_objects=(WaitObject(3, 4, WaitKind.MUTANT, "Mutant", 0xABCDEF),))
     (found,) = chains(DebuggerLog(threads=(waiter,)))
@@ -144,6 +163,15 @@ def test_a_user_dump_and_a_kernel_dump_of_one_process_are_joined_by_their_ids() 
         assert one.index == 20
         assert one.stack is not None
         assert [str(frame.module) for frame in one.stack.frames] == ["nt", "nt", "nt", "ntdll", "app"]
+
+
+def test_a_kernel_stack_that_shows_user_mode_already_is_kept_as_it_is() -> None:
+    kernel = thread(
+        1, stack=stack("nt!KeWaitForSingleObject", "nt!KiSystemServiceCopyEnd", "ntdll!ZwWait", "app!A")
+    )
+    user = Thread(9, process_id=1, thread_id=1, stack=stack("ntdll!ZwWait"))
+    (one,) = join((kernel, user), {})
+    assert one.stack == kernel.stack
 
 
 def test_the_gravest_chain_comes_first() -> None:
