@@ -33,6 +33,8 @@ _BLOCK = struct.Struct("<QQH")  # bytes in the file, bytes in memory, padding be
 _MOST_GROUPS = 1024
 _MOST_TAGS = 1 << 18
 _MOST_REGIONS = 1 << 10
+_MOST_PAGES = 1 << 40
+_MOST_CPUS = 1 << 14
 _BLOCK_TAG, _COMPRESSED_BLOCK_TAG = 0x3F, 0x3E  # in the place of the value's size
 _INDEX_BYTES = 4
 _PAGE = 4096
@@ -145,10 +147,10 @@ def _keep(guest: _Guest, group: str, tag: _Tag) -> None:
     if group == "memory" and tag.block is not None:
         guest.memory = tag.block if tag.name == "Memory" else guest.memory
     elif group == "memory" and tag.name in {"regionPageNum", "regionSize"}:
-        if tag.index >= _MOST_REGIONS:
-            raise _damaged(f"a region of memory with number {tag.index}")
+        if tag.index >= _MOST_REGIONS or tag.value > _MOST_PAGES:
+            raise _damaged(f"a region of memory with number {tag.index} and {tag.value:#x} as its {tag.name}")
         guest.regions.setdefault(tag.index, {})[tag.name] = tag.value
-    elif group == "cpu" and tag.name == "cpu:numVCPUs":
+    elif group == "cpu" and tag.name == "cpu:numVCPUs" and tag.value <= _MOST_CPUS:
         guest.cpus = tag.value
 
 

@@ -62,6 +62,16 @@ def test_what_is_cut_is_named() -> None:
     assert judge(USER["stacks"][:300]).missing == "streams"
 
 
+@pytest.mark.parametrize("record", [76, 84])  # CodeView, and the older debug record
+def test_the_record_of_a_module_must_be_in_the_file(record: int) -> None:
+    module = poke(bytes(108), record, "<II", 24, 100)
+    assert judge(make.user_dump(more={make.MODULES: b"\1\0\0\0" + module})).complete
+    module = poke(module, record + 4, "<I", 1_000_000)
+    report = judge(make.user_dump(more={make.MODULES: b"\1\0\0\0" + module}))
+    assert (report.state, report.missing) == (State.TRUNCATED, "modules")
+    assert report.expected_size == 1_000_024
+
+
 def test_memory_without_an_exception_has_no_cause_and_a_comment_is_escaped() -> None:
     dump = make.user_dump(more={make.EXCEPTION: b"", make.COMMENT: b"hung\x1b[2J\n"})
     identity = judge(dump).identity

@@ -99,9 +99,10 @@ def test_a_block_that_leads_out_of_the_file_is_truncated_and_costs_no_memory() -
 
 
 def test_a_region_or_a_walk_without_end_is_refused() -> None:
-    data, _ = make.checkpoint(groups={"memory": make.value("regionSize", 1, 2**32 - 1) + b"\0\0"})
-    with pytest.raises(DumpError, match="region of memory"):
-        judge(data)
+    for tag in (make.value("regionSize", 1, 2**32 - 1), make.value("regionPageNum", 2**400, 0, size=61)):
+        data, _ = make.checkpoint(groups={"memory": tag + b"\0\0"})
+        with pytest.raises(DumpError, match="region of memory"):
+            judge(data)
     data, _ = make.checkpoint(groups={"memory": make.value("a", 1) * (1 << 18) + b"\0\0"})
     with pytest.raises(DumpError, match="more than 262144 tags"):
         judge(data)
