@@ -228,13 +228,15 @@ def _read_descriptors(source: Source, header: Header, wanted: range, data_offset
             offsets.byteswap()
             words.byteswap()
         offsets, sizes = offsets[::3], words[2::words_per_page]
+        last = max(chain((last,), map(add, offsets, sizes)))
+        if min(offsets) >= data_offset and min(sizes) and max(sizes) <= header.block_size:
+            continue  # all of this piece is well: only what is not must be counted one by one
         missing += offsets.count(0)
         damaged += sum(
             1
             for offset, size in zip(offsets, sizes, strict=True)
             if offset and (offset < data_offset or not 0 < size <= header.block_size)
         )
-        last = max(chain((last,), map(add, offsets, sizes)))
     return _Pages(missing, damaged, last)
 
 
