@@ -21,10 +21,9 @@ MOST_WAIT_OBJECTS = 64  # MAXIMUM_WAIT_OBJECTS of the kernel
 MOST_IRPS = 64
 
 _HEADER = re.compile(
-    rf"\s*THREAD ({HEX})\s+Cid:? ([0-9a-f]{{1,8}})\.([0-9a-f]{{1,8}})(?:\s+Peb: \S+)?(?:\s+Teb: ({NUMBER}))?"
-    r"(?:\s+Win32Thread: \S+)?\s*(?P<state>[A-Z_?]+)?:?"
-    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>\d{1,5}))?",
-    re.IGNORECASE,
+    rf"\s*THREAD (?P<address>{HEX})\s+Cid:? (?P<pid>[0-9a-fA-F]{{1,8}})\.(?P<tid>[0-9a-fA-F]{{1,8}})"
+    rf"(?:\s+Peb: \S+)?(?:\s+Teb: (?P<teb>{NUMBER}))?(?:\s+Win32Thread: \S+)?\s*(?P<state>[A-Za-z_?]+)?:?"
+    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>\d{1,5}))?"
 )
 _WAIT_OBJECT = re.compile(rf"\s*({HEX})\s+([A-Za-z].*)$")
 _OWNER = re.compile(rf"owning thread ({HEX})")
@@ -41,7 +40,6 @@ _WAIT_START = re.compile(
     r"(?:Wait Start TickCount|WaitTime \(ticks\))\s+(\d+)(?:\s+(?:Elapsed )?Ticks:\s+(\d+))?"
     r"(?:\s+\(([\d:.]+)\))?"
 )
-_SYMBOL_AND_ADDRESS = re.compile(r"(?:Win32 )?Start Address\s+(.*?)(?:\s+\(0x[0-9a-f`]+\))?$", re.IGNORECASE)
 _PRIORITY = re.compile(r"Priority (\d+)")
 _SUSPEND = re.compile(r"(?:SuspendCount|FreezeCount)\s+(\d+)")
 
@@ -95,8 +93,7 @@ def _header(lines: Lines, gathered: Gathered) -> Fields | None:
     match = _HEADER.match(lines.line or "")
     if match is None:
         return None
-    where, process_id, thread_id, teb = match.group(1, 2, 3, 4)
-    state, reason, mode, cpu = match.group("state", "reason", "mode", "cpu")
+    where, process_id, thread_id, teb, state, reason, mode, cpu = match.groups()
     return {
         "line": lines.number,
         "address": address(where),
@@ -184,9 +181,9 @@ def _take_switches(line: str, _: int, fields: Fields, __: Gathered) -> None:
 
 
 def _take_start(line: str, _: int, fields: Fields, gathered: Gathered) -> None:
-    match = _SYMBOL_AND_ADDRESS.match(line)
-    if match and (line.startswith("Win32") or "start_address" not in fields):
-        fields["start_address"] = gathered.shared(match[1])
+    if line.startswith("Win32") or "start_address" not in fields:
+        symbol = line.partition(" Address ")[2].partition(" (0x")[0]
+        fields["start_address"] = gathered.shared(symbol.strip())
 
 
 def _take_priority(line: str, _: int, fields: Fields, __: Gathered) -> None:

@@ -8,13 +8,13 @@ HEX = r"[0-9a-fA-F]{8}`?(?:[0-9a-fA-F]{8})?"  # an address as it is printed: 8 o
 NUMBER = r"[0-9a-fA-F][0-9a-fA-F`]{0,16}"  # an id, or an address that lost its leading zeros
 
 _OPENINGS = {
+    "thread": rf"THREAD {HEX}\s",
+    "process": rf"PROCESS {HEX}\b",
     "prompt": r"(?:(?:\d+(?:\.\d+)?: )?l?kd(?::\w+)?|\d+:\d{3}(?::\w+)?)>\s*(?P<command>.*)",
     "marker": r"@@CMD\s*(?P<marked>.*)",  # written by our own scripts before each command
     "bare_command": (
         r"(?P<bare>(?:![a-z][\w.]*|\.(?:process|thread|cxr|exr|bugcheck|echo|reload|effmach)|~\d+s)\b.*|~\*?)$"
     ),
-    "thread": rf"THREAD {HEX}\s",
-    "process": rf"PROCESS {HEX}\b",
     "user_thread": r"[.#]?\s*\d+\s+Id: [0-9a-f]+\.[0-9a-f]+\s",
     "stacks_row": (
         rf"[0-9a-f]{{1,8}}\.[0-9a-f]{{4,8}}\s+{HEX}\s+[0-9a-f]{{1,8}}\s+[A-Z][A-Za-z_]+\s|\[{HEX} [^\]]+\]$"

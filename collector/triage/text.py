@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 LONGEST_LINE = 2000
@@ -14,6 +14,7 @@ _BATCH = 1024  # lines
 _AHEAD = 64
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # `.logopen /u` writes UTF-16
 
+_CONTROLS = bytes((*range(32), 127))
 _PLAIN = str.maketrans(
     {
         **dict.fromkeys(map(chr, range(32))),
@@ -70,12 +71,16 @@ class Lines:
             self.advance()
 
     def _refill(self) -> bool:
-        self._batch = batch = [line.rstrip() for line in islice(self._source, _BATCH)]
+        self._batch = batch = list(map(str.rstrip, islice(self._source, _BATCH)))
         self._next = 0
-        text = "".join(batch)
-        if not (text.isascii() and text.isprintable()) or max(map(len, batch), default=0) > LONGEST_LINE:
+        if not _is_plain("".join(batch)) or max(map(len, batch), default=0) > LONGEST_LINE:
             self._batch = [plain(line) for line in batch]
         return bool(batch)
+
+
+def _is_plain(text: str) -> bool:
+    """Tell text without a control character; on a gigabyte, seconds faster than `str.isprintable`."""
+    return text.isascii() and len(text.encode().translate(None, _CONTROLS)) == len(text)
 
 
 def plain(line: str) -> str:
@@ -84,13 +89,17 @@ def plain(line: str) -> str:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a file of any size, UTF-8 or UTF-16; bytes that are neither become U+FFFD.
+    """Return the lines of a file of any size, UTF-8 or UTF-16; bytes that are neither become U+FFFD.
 
     About a mebibyte is held at once, whatever the file is: a line without an end is cut.
 
     Raises:
         OSError: the file cannot be read.
     """
+    return chain.from_iterable(_chunks(path))
+
+
+def _chunks(path: Path) -> Iterator[list[str]]:
     with path.open("rb") as file:
         encoding = _BOMS.get(file.read(2), "utf-8")
     with path.open(encoding=encoding, errors="replace", newline="") as text:
@@ -98,6 +107,6 @@ def read_lines(path: Path) -> Iterator[str]:
         while chunk := text.read(_CHUNK):
             lines = (rest + chunk).split("\n")
             rest = lines.pop()[:LONGEST_LINE]
-            yield from lines
+            yield lines
         if rest:
-            yield rest
+            yield [rest]
