@@ -6,7 +6,7 @@ import posixpath
 
 from collector.checks.linux_target import dump_estimate
 from collector.checks.rule import bad, good, is_absent, lines, unknown
-from collector.model.fact import Facts, value
+from collector.model.fact import Facts, number, value
 from collector.model.verdict import Verdict
 
 _CLUSTERS = ("pacemaker", "corosync", "sbd")
@@ -26,10 +26,9 @@ def watchdogs(facts: Facts) -> Verdict | None:
         timeout = about.get("timeout", "")
         seconds = int(timeout) if timeout.isascii() and timeout.isdecimal() and len(timeout) < 12 else None  # noqa: PLR2004
         outlasts = size is not None and seconds is not None and seconds > size.seconds
-        if about.get("state") == "active" and about.get("identity") not in _HARMLESS and not outlasts:
-            risky.append(
-                f"{name} ({about.get('identity', 'unnamed')}) is running and fires after {timeout or '?'} s"
-            )
+        identity = about.get("identity", "unnamed")
+        if about.get("state") == "active" and not _stops_by_itself(identity, facts) and not outlasts:
+            risky.append(f"{name} ({identity}) is running and fires after {timeout or '?'} s")
     if risky:
         return bad("WD-3", "; ".join(risky))
     return good("WD-3", "no running watchdog would fire while the dump is written")
@@ -61,6 +60,12 @@ def proxmox(facts: Facts) -> Verdict | None:
     return bad(
         "FE-3", f"{', '.join(running)} runs: the node is fenced about a minute after it stops answering"
     )
+
+
+def _stops_by_itself(identity: str, facts: Facts) -> bool:
+    """Hpwdt stops its timer for a dump unless kdumptimeout says otherwise (drivers/watchdog/hpwdt.c)."""
+    hpwdt = "iLO" in identity and (number(facts, "hpwdt_kdumptimeout") or 0) < 0
+    return identity in _HARMLESS or hpwdt
 
 
 def _running(facts: Facts, names: tuple[str, ...]) -> list[str] | None:

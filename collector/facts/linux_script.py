@@ -106,7 +106,7 @@ _PRESENT = {
 }
 """Paths that exist, out of these."""
 
-_CHANGED = "/etc/kdump.conf /etc/sysconfig/kdump /etc/default/kdump-tools /etc/fstab /etc/crypttab"
+_CHANGED = "/etc/kdump.conf /etc/sysconfig/kdump /etc/fstab"
 """What the capture kernel's image was made from; it is stale when one of these is newer."""
 
 _FUNCTIONS = """

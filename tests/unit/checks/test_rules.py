@@ -23,6 +23,7 @@ FADUMP = {"machine": "ppc64le", "fadump_enabled": "1", "fadump_registered": "1"}
 IPMI_TIMER = {"watchdog_running": "yes", "watchdog_action": "hard reset", "watchdog_initial_s": "60.0"}
 DISK = "/dev/sda3 / xfs rw 0 0"
 WATCHDOG = "/sys/class/watchdog/watchdog0"
+ILO = f"{WATCHDOG}/identity:HPE iLO2+ HW Watchdog Timer"
 RUNNING = f"{WATCHDOG}/identity:iTCO_wdt\n{WATCHDOG}/state:active"
 UNIT = "/sys/fs/cgroup/system.slice"
 OFF = {"unknown_nmi_panic": "0", "panic_on_unrecovered_nmi": "0"}
@@ -169,6 +170,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("KD-9", {}, OK),
     ("KD-9", {"kdump_newer": "/etc/kdump.conf"}, WARNING),
     ("KD-9", {"kdump_newer": "!no image"}, UNKNOWN),
+    ("KD-9", {"kdump_newer": "/etc/fstab", **DEBIAN}, None),
     ("KD-12", {}, OK),
     ("KD-12", {"kdump_test": "fail kdump_test_id=1-1"}, WARNING),
     ("KD-12", {"kdump_test": ABSENT}, WARNING),
@@ -243,6 +245,8 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ),
     ("WD-3", {"watchdogs": f"{WATCHDOG}/identity:iTCO_wdt\n{WATCHDOG}/state:inactive"}, OK),
     ("WD-3", {"watchdogs": f"{WATCHDOG}/identity:Software Watchdog\n{WATCHDOG}/state:active"}, OK),
+    ("WD-3", {"watchdogs": f"{ILO}\n{WATCHDOG}/state:active"}, WARNING),
+    ("WD-3", {"watchdogs": f"{ILO}\n{WATCHDOG}/state:active", **HPE}, OK),
     ("WD-3", {"watchdogs": DENIED}, UNKNOWN),
     ("FE-1", {}, OK),
     ("FE-1", {"cluster": f"{UNIT}/pacemaker.service\n{UNIT}/corosync.service"}, WARNING),
