@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.shared import FormatOption, checked_format
+from collector.cli.shared import checked_format
 
 
 def triage(
@@ -22,7 +22,7 @@ def triage(
         Path | None,
         typer.Option("--modules", help="YAML that adds to the table of modules and their makers."),
     ] = None,
-    output: FormatOption = "table",
+    output: Annotated[str, typer.Option("--format", "-f", help="table, json or html.")] = "table",
 ) -> None:
     """Say who waits for whom in a debugger's log, who is at the end, how sure that is, and what to do next.
 
@@ -31,7 +31,8 @@ def triage(
     `triage script kd` prints the debugger's commands for a log with the full answer; `--after LOG` only those
     whose answers LOG misses.
     """
-    checked_format(output)
+    if output != "html":
+        checked_format(output)
     if str(what) == "script":
         _script(debugger, after, modules)
         return
@@ -42,26 +43,32 @@ def triage(
 
 def _answer(what: Path, extra: Path | None, output: str) -> None:
     from collector.errors import DumpError
+    from collector.render import html_triage
     from collector.render import triage as view
     from collector.triage.answer import answer
     from collector.triage.kdlog import parse
     from collector.triage.modules import load
-    from collector.triage.source import is_debugger_log, lines, logs_of_case
+    from collector.triage.source import is_debugger_log, lines, logs_of_case, quote
     from collector.triage.vmcore import find_vmcore
 
     if vmcore := find_vmcore(what):
+        checked_format(output)
         _linux(vmcore, output)
         return
     table = load(extra)
     paths = logs_of_case(what) if what.is_dir() else [what]
     logs = ((path, parse(lines(path))) for path in paths)
-    answers = [(path.name, answer(log, table)) for path, log in logs if is_debugger_log(log)]
+    answers = [(path, answer(log, table)) for path, log in logs if is_debugger_log(log)]
     if not answers:
         raise DumpError(
             f"nothing in {what.name!r} is the text of a debugger",
             hint="`hang-collector triage script kd` prints the commands whose answers are read.",
         )
-    (view.as_json if output == "json" else view.as_table)(answers)
+    if output == "html":
+        path, first = answers[0]
+        print(html_triage.page(path.name, first, quote(path, html_triage.evidence(first))), end="")
+        return
+    (view.as_json if output == "json" else view.as_table)([(path.name, one) for path, one in answers])
 
 
 def _linux(vmcore: Path, output: str) -> None:

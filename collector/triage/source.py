@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from collector.errors import CaseError, DumpError
 from collector.triage.model import DebuggerLog
-from collector.triage.text import read_lines
+from collector.triage.text import plain, read_lines
 
 _NAMES = ("*.log", "*.txt", "*.kd")
 
@@ -24,6 +25,14 @@ def lines(path: Path) -> Iterator[str]:
         raise DumpError(
             f"cannot read {path.name!r}: {error.strerror}", hint="Check that this account may read the file."
         ) from error
+
+
+def quote(path: Path, numbers: Collection[int]) -> dict[int, str]:
+    """Return the text of these lines of a log, by their numbers. Raises: DumpError."""
+    last = max(numbers, default=0)
+    return {
+        number: plain(line) for number, line in enumerate(islice(lines(path), last), 1) if number in numbers
+    }
 
 
 def logs_of_case(case: Path) -> list[Path]:
