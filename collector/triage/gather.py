@@ -55,6 +55,7 @@ class Gathered:
         self.thread_index: int | None = None  # made current by `~20s`, shown in the prompt 0:020>
         self.user_process_id: int | None = None  # of a user dump
         self.image = ""  # of the last `!process`, for the threads under it that name none
+        self.code_of = ""  # the module whose function `u` shows
         self.registers_set = False  # by `.cxr`: the next stack is not the thread's own
         self._texts: dict[str, str] = {}
 

@@ -30,6 +30,7 @@ MOST_PROCESSES = 5000
 
 _COUNTER = re.compile(r"\s*([A-Za-z][\w /.]*?)\s*:\s+(\d{1,15})\s+\(\s*(\d{1,15})\s*K[bB]\s*\)")
 _COUNTER_IN_KB = re.compile(r"\s*([A-Za-z][\w /.]*?)\s*:\s+(\d{1,15})\s*K[bB]?$")
+_LIMIT_IN_KB = re.compile(r"\s*([A-Za-z][\w ]*?) is (\d{1,15})\s*K")
 _PAGE_FILE = re.compile(r"\s*(?:Page File:|Paging File Name) ?\s*(\S.*)", re.IGNORECASE)
 _PAGE_FILE_SIZE = re.compile(r"(Current|Free Space|Maximum):\s*(\d{1,15})\s*K[bB]")
 _PAGE_FILE_FIELDS = {"Current": "current_kb", "Free Space": "free_kb", "Maximum": "maximum_kb"}
@@ -98,7 +99,7 @@ class _VmReader:
             return
         counter = _COUNTER.match(line)
         kb = counter[3] if counter else ""
-        if counter is None and (counter := _COUNTER_IN_KB.match(line)):
+        if counter is None and (counter := _COUNTER_IN_KB.match(line) or _LIMIT_IN_KB.match(line)):
             kb = counter[2]
         if counter is not None:
             name = " ".join(counter[1].split())

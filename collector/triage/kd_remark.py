@@ -49,10 +49,12 @@ _NOTICES = tuple(
             NoticeKind.NO_SYMBOLS,
             (r"symbols could not be loaded", r"Symbol file could not be found", r"symbols are WRONG"),
         ),
-        (NoticeKind.CODE_CHANGED, (r"^\d+ errors? : ", r"\bjmp\s+\w+!")),
+        (NoticeKind.CODE_CHANGED, (r"^\d+ errors? : ",)),
         (NoticeKind.SWITCHED_PROCESSOR, (r"!wow64exts", r"32bit mode", r"Effective machine: x86")),
     )
 )
+_LABEL = re.compile(r"(\w+)!\S+:$")  # over a disassembled function
+_JUMP = re.compile(r"\bjmp\s+(?:\w+ ptr \[)?([A-Za-z_]\w*)[!+]")
 _ANY_NOTICE = re.compile("|".join(form.pattern for _, form in _NOTICES), re.IGNORECASE)
 
 
@@ -77,6 +79,10 @@ def take_remark(line: str, number: int, gathered: Gathered) -> None:
         gathered.system.setdefault("dump_kind", text)
     elif text.startswith("Windows ") and (version := _VERSION.match(text)):
         _take_version(text, int(version[1]), number, gathered)
+    if shown := _LABEL.match(text):
+        gathered.code_of = shown[1]
+    elif (jump := _JUMP.search(text)) and gathered.code_of not in ("", jump[1]):
+        gathered.notice(number, NoticeKind.CODE_CHANGED, text)
     if _ANY_NOTICE.search(text):
         _take_notice(text, number, gathered)
 

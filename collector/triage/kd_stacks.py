@@ -25,6 +25,7 @@ _USER_THREAD = re.compile(
 _UNIQUE = re.compile(r"\s*\d+ threads? \[stats\]:(.*)")
 _ADDRESS = re.compile(rf"\b{HEX}\b")
 _THREAD_COMMAND = re.compile(rf"!thread (?:0x)?({HEX})")
+_NUMBERED_COMMAND = re.compile(r"~(\d{1,6})\s*k")
 _NO_TICKS = 1 << 31
 """Ticks from here on are a difference that wrapped: they say nothing."""
 
@@ -78,6 +79,8 @@ def read_user_thread(lines: Lines, gathered: Gathered) -> None:
     row = _USER_THREAD.match(lines.line or "")
     number = lines.number
     below = lines.advance()
+    while below == "":
+        below = lines.advance()
     if row is None:
         return
     gathered.user_process_id = int(row[2], 16)
@@ -118,9 +121,11 @@ def read_shown_stack(lines: Lines, gathered: Gathered) -> None:
     named = _THREAD_COMMAND.match(command)
     thread = address(named[1]) if named else gathered.thread
     set_context = command.startswith("k") and (gathered.registers_set or "=" in command)
+    by_number = _NUMBERED_COMMAND.match(command)
+    index = int(by_number[1]) if by_number else gathered.thread_index
     if not set_context and thread is not None:
         gathered.add_thread(Thread(line=number, address=thread, stack=stack))
-    elif not set_context and gathered.thread_index is not None:
-        gathered.add_thread(Thread(line=number, index=gathered.thread_index, stack=stack))
+    elif not set_context and index is not None:
+        gathered.add_thread(Thread(line=number, index=index, stack=stack))
     else:
         gathered.add("context_stacks", SetContextStack(number, command, thread, stack))

@@ -13,7 +13,7 @@ from collector.triage.text import Lines
 
 _MASK = re.compile(r"\s*Idle Processors:?\s*\(?\s*(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{0,16})")
 _RUNNING = re.compile(
-    rf"\s*(\d{{1,5}})\s+({HEX})\s+({HEX})\s+\(\s*\d+\)(?:\s+({HEX})\s+\(\s*\d+\))?\s*({HEX})?"
+    rf"\s*(\d{{1,5}})\s+({HEX})\s+({HEX})(?:\s+\(\s*\d+\))?(?:\s+({HEX})\s+\(\s*\d+\))?(?:\s+({HEX}))?"
 )
 _READY = re.compile(r"\s*Processor (\d{1,5}):")
 _CPU_ROW = re.compile(r"\s*(\d{1,5})\s+\d+,\d+,\d+\s")

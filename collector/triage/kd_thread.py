@@ -25,7 +25,7 @@ _HEADER = re.compile(
     rf"(?:\s+Peb: \S+)?(?:\s+Teb: (?P<teb>{NUMBER}))?(?:\s+Win32Thread: \S+)?\s*(?P<state>[A-Za-z_?]+)?:?"
     r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>\d{1,5}))?"
 )
-_WAIT_OBJECT = re.compile(rf"\s*({HEX})\s+([A-Za-z].*)$")
+_WAIT_OBJECT = re.compile(rf"\s*({HEX})\s+(?!{HEX}\b)([A-Za-z].*)$")
 _OWNER = re.compile(rf"owning thread ({HEX})")
 _IRP = re.compile(rf"\s*({HEX}): \(")
 _LPC_WAIT = re.compile(rf"Waiting for reply to (A?LPC) Message\s*(?:Id)?:? ?({NUMBER})", re.IGNORECASE)
@@ -81,6 +81,7 @@ def read_thread(lines: Lines, gathered: Gathered) -> None:
         elif text and not (not in_stack and _take_address(line, lines.number, fields, gathered)):
             if opening(line):
                 break
+            in_stack = builder.take(line, lines.number)  # the column names may be missing
             take_remark(line, lines.number, gathered)
         line = lines.advance()
     stack = builder.build()

@@ -43,7 +43,9 @@ _OPENINGS = {
     "oid_request": r"OID REQUEST$",
     "minidriver": r"HANDLERS$|Miniport Handler\s+Function pointer",
     "analysis": r"\*\s+Bugcheck Analysis\s+\*|[A-Z][A-Z0-9_]{5,} \([0-9a-f]{1,8}\)$|"
-    r"BugCheck [0-9A-Fa-f]+, \{|Bugcheck code [0-9A-Fa-f]+",
+    r"BugCheck [0-9A-Fa-f]+, \{|Bugcheck code [0-9A-Fa-f]+|"
+    r"(?:BUGCHECK_STR|BUGCHECK_CODE|DEFAULT_BUCKET_ID|FAULTING_\w+|BLOCKED_THREAD|BLOCKING_THREAD|LOCK_ADDRESS|"
+    r"PROCESS_NAME|MODULE_NAME|IMAGE_NAME|SYMBOL_NAME|STACK_TEXT|DPC_TIMEOUT_TYPE|DERIVED_WAIT_CHAIN):",
     "psod": r"VMware ESX|@BlueScreen:|VMK uptime:",
 }
 _OPENING = re.compile(r"\s*(?:" + "|".join(f"(?P<{name}>{form})" for name, form in _OPENINGS.items()) + ")")

@@ -22,10 +22,8 @@ _MESSAGE = re.compile(r"@BlueScreen:\s*(\S.*)")
 _LOCK = re.compile(r"Spin count exceeded \(([^)]+)\)")
 _SPIN = re.compile(r"Spin count exceeded")
 _REGISTER = re.compile(r"\b([a-zA-Z]\w{1,5})=(-?(?:0x)?[0-9a-fA-F]+)")
-_WORLD = re.compile(r"(\*)?\b(\d{1,5}):(\d{1,10})/(\S+)")
-_FRAME = re.compile(
-    r"\s*(?:\d+:)?0x[0-9a-fA-F]+:\[(0x[0-9a-fA-F]{1,16})\](\S+?)(?:\+(0x[0-9a-fA-F]{1,16}))?\s+stack:"
-)
+_WORLD = re.compile(r"(\*)?(?:PCPU ?)?(?<!\d)(\d{1,5}):(\d{1,10})/(\S+)")
+_FRAME = re.compile(r"0x[0-9a-fA-F]+:\[(0x[0-9a-fA-F]{1,16})\](\S+?)(?:\+(0x[0-9a-fA-F]{1,16}))?\s+stack:")
 _UPTIME = re.compile(r"VMK uptime:\s*([\d:.]+)")
 
 
@@ -59,10 +57,8 @@ class _Reader:
 
     def take(self, line: str, number: int) -> None:
         """Take one line."""
-        if frame := _FRAME.match(line):
-            if len(self._frames) < MOST_FRAMES:
-                self._frames.append(Frame("", frame[2], int(frame[3] or "0", 16)))
-                self._lines.append(number)
+        if frame := _FRAME.search(line):
+            self._take_frame(frame, number)
         elif version := _VERSION.match(line):
             self._version, self._build = self._version or version[1], self._build or version[2]
             self._headline = not self._message
@@ -75,8 +71,13 @@ class _Reader:
         elif worlds := _WORLD.findall(line):
             self._take_worlds(worlds)
         elif len(self._registers) < MOST_WORLDS:
-            for name, value in _REGISTER.findall(line):
-                self._registers.setdefault(name, value)
+            self._registers.update(_REGISTER.findall(line))
+
+    def _take_frame(self, frame: re.Match[str], number: int) -> None:
+        if len(self._frames) < MOST_FRAMES:
+            function, _, module = frame[2].partition("@")  # since ESXi 5: "SP_WaitLock@vmkernel#nover"
+            self._frames.append(Frame(module.partition("#")[0], function, int(frame[3] or "0", 16)))
+            self._lines.append(number)
 
     def _take_worlds(self, worlds: list[tuple[str, str, str, str]]) -> None:
         for star, cpu, world_id, name in worlds:

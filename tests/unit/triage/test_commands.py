@@ -551,3 +551,92 @@ def test_commands_of_a_script_are_known_by_their_markers() -> None:
     """)
     assert [(command.line, command.text) for command in log.commands] == [(1, "!irp 893a7470")]
     assert [irp.address for irp in log.irps] == [0x893A7470]
+
+
+def test_frames_of_a_newer_purple_screen_name_their_module() -> None:
+    psod = read("""
+        VMware ESXi 6.5.0 [Releasebuild-5310538 x86_64]
+        PCPU 10: no heartbeat (2/2 IPIs received)
+        *PCPU10:4359/vmm0:web PCPU11:4360/idle
+        2026-01-01T00:00:00Z cpu10:4359)0x4123:[0x418]SP_WaitLock@vmkernel#nover+0x64 stack: 0x0
+    """).psod
+    assert psod is not None
+    assert psod.message == "PCPU 10: no heartbeat (2/2 IPIs received)"
+    assert (psod.cpu, psod.world and psod.world.name, len(psod.worlds)) == (10, "vmm0:web", 2)
+    assert psod.stack is not None
+    assert str(psod.stack.frames[0]) == "vmkernel!SP_WaitLock+0x64"
+
+
+def test_a_jump_out_of_a_function_into_another_module_is_a_remark() -> None:
+    log = read("""
+        0: kd> u ntdll!NtCreateFile
+        ntdll!NtCreateFile:
+        7c801234 e9c7d9a2f7  jmp  hookdll!Hook (74223456)
+        7c801239 e902000000  jmp  ntdll!NtCreateFile+0x20 (7c801254)
+        0: kd> !chkimg -lo 50 !ntdll
+        5 errors : !ntdll (7c801234-7c801238)
+    """)
+    assert [(notice.line, notice.kind) for notice in log.notices] == [
+        (3, NoticeKind.CODE_CHANGED),
+        (6, NoticeKind.CODE_CHANGED),
+    ]
+
+
+def test_running_of_an_old_debugger() -> None:
+    log = read("""
+        0: kd> !running
+        System Processors 3 (affinity mask)
+          Idle Processors 0
+             Prcb      Current   Next
+          0  ffdff120  88a43ca8            ................
+          1  f7727120  88aa1ae0            ................
+    """)
+    assert log.idle_processors == 0
+    assert [processor.thread for processor in log.processors] == [0x88A43CA8, 0x88AA1AE0]
+
+
+def test_session_pool_has_a_maximum() -> None:
+    vm = read("""
+        0: kd> !vm 4
+        *** Virtual Memory Usage ***
+        Session Paged Pool Maximum is 32768K
+          Session ID 2 @ a0000000:
+          Paged Pool Usage:       32716K
+
+          *** 12 Pool Allocation Failures ***
+    """).vm
+    assert vm is not None
+    assert vm.counters["Session Paged Pool Maximum"].kb == 32768
+    assert [(s.session, s.paged_pool_kb, s.pool_failures) for s in vm.sessions] == [(2, 32716, 12)]
+
+
+def test_a_stack_is_read_without_its_column_names() -> None:
+    log = read("""
+        THREAD 89edadb0  Cid 09fc.1050  Teb: 7ff54000 Win32Thread: 00000000 WAIT: (Unknown) KernelMode Non-Alertable
+        [...]
+        f3a9b560 f083d26e nt!KiSwapContext+0x26
+        f3a9b5f4 f68663e3 DriverA!Block+0x1b
+    """)
+    (thread,) = log.threads
+    assert thread.wait_objects == ()
+    assert thread.stack is not None
+    assert [frame.module for frame in thread.stack.frames] == ["nt", "DriverA"]
+
+
+def test_part_of_an_analysis_is_read() -> None:
+    log = read("""
+        BLOCKED_THREAD:  8a6d1234
+
+        LOCK_ADDRESS:  8055a4e0 -- (!locks 8055a4e0)
+
+        Resource @ nt!PiEngineLock (0x8055a4e0)    Exclusively owned
+            Contention Count = 12
+             Threads: 8a6d1234-01<*>
+        DEFAULT_BUCKET_ID:  APPLICATION_HANG
+        STACK_TEXT:
+        f3a9b560 8083d26e 00000000 00000000 00000000 nt!KiSwapContext+0x26
+    """)
+    assert log.analysis is not None
+    assert list(log.analysis.fields) == ["DEFAULT_BUCKET_ID", "STACK_TEXT", "BLOCKED_THREAD", "LOCK_ADDRESS"]
+    assert log.analysis.stack is not None
+    assert [resource.owners for resource in log.resources] == [(0x8A6D1234,)]
