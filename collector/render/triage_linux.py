@@ -107,7 +107,7 @@ def _suspects(console: Console, found: LinuxTriage) -> None:
     for suspect in found.suspects:
         where = suspect.function or "a function that is not known"
         console.print(plain(f"suspect: {where}: {suspect.task} {suspect.reason}"), soft_wrap=True)
-    if not found.suspects:
+    if found.tasks and not found.suspects:
         console.print("no CPU is stuck, and no task waits uninterruptibly")
 
 

@@ -137,12 +137,15 @@ class Btf:
             hint="This kernel is older or newer than those the triage knows; analyse it with its vmlinux.",
         )
 
-    def constants(self, enumeration: str) -> dict[str, int]:
-        """Return the values of an enumeration by name. Raises DumpError when there is none of that name."""
+    def constant(self, enumeration: str, name: str) -> int:
+        """Return a value of an enumeration. Raises DumpError when the kernel has none of that name."""
         kind = self._type(self._find(enumeration, _Kind.ENUM))
         end = kind.at + 8 * kind.count
         pairs = struct.iter_unpack("<II", self._types[kind.at : end][: (end - kind.at) // 8 * 8])
-        return {self._string(name): value for name, value in pairs}
+        for name_at, value in pairs:
+            if self._string(name_at) == name:
+                return int(value)
+        raise damaged(f"enum {enumeration} has no {name}")
 
     def _find(self, name: str, kind: _Kind) -> int:
         start = self._text.find(b"\0" + name.encode() + b"\0") + 1

@@ -16,6 +16,7 @@ _MOST_BTF_BYTES = 1 << 26
 _MOST_MODULES = 1 << 12
 _MOST_MODULE_SYMBOLS = 1 << 16
 _LONGEST_SYMBOL = 512
+_ELF_SYMBOL_BYTES = 24
 _SYMBOL_KINDS = {1, 2}  # System V ABI, symbol table: STT_OBJECT, STT_FUNC
 
 
@@ -104,7 +105,7 @@ def _module_symbols(kernel: Kernel, module: int, module_name: str) -> list[Symbo
     count = kernel.value(table, "mod_kallsyms", "num_symtab")
     if count > _MOST_MODULE_SYMBOLS:
         raise damaged(f"{count} symbols")
-    size = kernel.btf.size("elf64_sym")
+    size = _ELF_SYMBOL_BYTES
     name, info, value, length = (
         kernel.field("elf64_sym", path) for path in ("st_name", "st_info", "st_value", "st_size")
     )

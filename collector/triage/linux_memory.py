@@ -8,6 +8,8 @@ from collector.errors import DumpError
 
 ADDRESS_MASK = (1 << 64) - 1
 
+_LARGEST_NUMBER = 1024  # bytes: a mask of 8192 CPUs
+
 
 class Memory(Protocol):
     """The memory of a little-endian 64-bit kernel."""
@@ -19,6 +21,8 @@ class Memory(Protocol):
 
 def number(memory: Memory, address: int, size: int = 8, *, signed: bool = False) -> int:
     """Return the integer of `size` bytes at `address`. Raises: DumpError."""
+    if size > _LARGEST_NUMBER:
+        raise damaged(f"a number of {size} bytes")
     return int.from_bytes(memory.read(address & ADDRESS_MASK, size), "little", signed=signed)
 
 

@@ -27,7 +27,7 @@ def read_usage(kernel: Kernel) -> tuple[Usage, tuple[tuple[str, DumpError], ...]
         missing.append(("load", error))
     try:
         total = kernel.number(kernel.symbols.address("_totalram_pages")) * _PAGE_BYTES
-        at = 8 * kernel.btf.constants("zone_stat_item")["NR_FREE_PAGES"]
+        at = 8 * kernel.btf.constant("zone_stat_item", "NR_FREE_PAGES")
         pages = kernel.number(kernel.symbols.address("vm_zone_stat") + at, signed=True)
         free = max(pages, 0) * _PAGE_BYTES  # CPUs keep changes of their own, so it may be a little below zero
     except DumpError as error:

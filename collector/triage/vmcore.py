@@ -6,10 +6,12 @@ the kernel's own memory.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from collector.dump import elf, flattened, kdump, vmcoreinfo
-from collector.dump.report import DumpFile
+from collector.dump.identify import inspect
+from collector.dump.report import DumpFile, State
 from collector.errors import DumpError, MissingExtraError
 from collector.triage.linux_kernel import Kernel, load_kernel
 from collector.triage.linux_log import panic_of, read_log
@@ -30,8 +32,10 @@ def triage_vmcore(path: Path) -> LinuxTriage:
         DumpError: the file is no dump of a Linux kernel that says where its data is.
         MissingExtraError: drgn is not installed.
     """
-    memory, raw_info = _open(path)
-    return triage_memory(memory, vmcoreinfo.parse(raw_info))
+    dump = _Drgn(path)
+    found = triage_memory(dump, vmcoreinfo.parse(dump.info))
+    fault = _fault_of(path)
+    return replace(found, missing=(fault, *found.missing)) if fault else found
 
 
 def find_vmcore(where: Path) -> Path | None:
@@ -104,6 +108,17 @@ def _said(what: str, error: DumpError) -> str:
     return f"{what}: {error.message}. {error.hint}"
 
 
+def _fault_of(path: Path) -> str:
+    """Say what is wrong with the file as a whole; empty when nothing is."""
+    try:
+        report = inspect(path)
+    except DumpError as error:
+        return _said("a part of the dump", error)
+    return (
+        "" if report.state is State.COMPLETE else f"a part of the dump: it is {report.state}: {report.reason}"
+    )
+
+
 def _is_vmcore(path: Path) -> bool:
     if not path.is_file():
         return False
@@ -122,12 +137,11 @@ class _Drgn:
                 "the triage of a Linux dump needs drgn",
                 hint="Install it with: pip install 'hang-collector[linux-triage]' (Linux only).",
             ) from error
-        self._fault = drgn.FaultError
         self._program = drgn.Program()
         try:
             self._program.set_core_dump(path)
             self.info: bytes = self._program["VMCOREINFO"].string_()
-        except (OSError, ValueError, LookupError, drgn.FaultError) as error:
+        except Exception as error:
             raise DumpError(
                 f"{path.name!r} cannot be opened as a Linux dump: {error}",
                 hint="Look at the dump itself first: hang-collector inspect says whether it is whole.",
@@ -137,14 +151,9 @@ class _Drgn:
         """Return exactly `size` bytes. Raises: DumpError."""
         try:
             raw: bytes = self._program.read(address, size)
-        except (self._fault, OSError, ValueError, OverflowError) as error:
+        except Exception as error:
             raise DumpError(
                 f"{size} bytes at {address:#x} are not in the dump",
                 hint="makedumpfile left the page out, or the dump is cut.",
             ) from error
         return raw
-
-
-def _open(path: Path) -> tuple[Memory, bytes]:
-    program = _Drgn(path)
-    return program, program.info

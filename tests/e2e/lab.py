@@ -19,7 +19,7 @@ from tests.peers.server import free_port, running, tool
 GUEST = Path(__file__).parent / "guest"
 REACH = Path(__file__).parent / "reach.py"
 HANGS = ("sshd-stopped", "user-frozen", "irq-off")
-"""What `GuestLab.hang` knows; `guest/hang` says what each does."""
+"""What `GuestLab.hang` knows, with soft-lockup; `guest/hang` says what each does."""
 
 KERNEL_COMMAND_LINE = "console=ttyS0 panic=5 unknown_nmi_panic crashkernel=112M quiet edd=off mitigations=off"
 
@@ -105,6 +105,19 @@ class GuestLab:
             if time.monotonic() > end:
                 raise TimeoutError(f"the guest does not hang by {mode} within {seconds:g} s")
             time.sleep(0.5)
+
+    def lock_up(self, *, seconds: float = 60.0) -> None:
+        """Let a kernel thread keep the CPU with interrupts on; return once the kernel complains of it."""
+        self.hang("soft-lockup")
+        end = time.monotonic() + seconds
+        while "BUG: soft lockup" not in self.serial_log.read_text(errors="replace"):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the guest's watchdog says nothing within {seconds:g} s")
+            time.sleep(0.5)
+
+    def block(self, mode: str) -> None:
+        """Let kernel threads wait for ever (mutex, rwsem, d-state); return once the kernel complains."""
+        self.run(f"sync; hang {mode}", timeout=90.0)
 
     def unload_kdump(self) -> None:
         """Disarm the crash kernel: an NMI then reboots the guest, and no dump is left."""
