@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,12 @@ def inspect(
     dmesg: Annotated[
         bool, typer.Option("--dmesg", help="Print the kernel log in it, and nothing else.")
     ] = False,
+    repair: Annotated[
+        Path | None,
+        typer.Option(
+            "--repair", metavar="OUT", help="Mend what QEMU wrote wrongly, on a copy, and inspect that."
+        ),
+    ] = None,
     output: FormatOption = "table",
 ) -> None:
     """Say from its bytes whether a dump is whole, and of which crash; exit 0 only when it is complete."""
@@ -24,6 +31,12 @@ def inspect(
     from collector.run.inspect import inspect_path
 
     checked_format(output)
+    if repair is not None:
+        from collector.run.inspect import repair_file
+
+        for sentence in repair_file(dump, repair):
+            print(f"mended: {sentence}", file=sys.stderr)
+        dump = repair
     dumps = inspect_path(dump)
     if dmesg:
         as_table.logs(dumps)

@@ -16,17 +16,17 @@ from collector.errors import DumpError
 
 MAGIC = b"\x7fELF"
 
-_CLASS_64, _ORDERS, _ET_CORE = 2, {1: "<", 2: ">"}, 4
+_CLASS_64, ORDERS, _ET_CORE = 2, {1: "<", 2: ">"}, 4
 _HEADER = "16sHHIQQQIHHHHHH"
-_HEADER_BYTES = 64
-_PROGRAM_HEADER = "IIQQQQQQ"  # type, flags, offset, vaddr, paddr, filesz, memsz, align
-_PROGRAM_HEADER_BYTES = 56
+HEADER_BYTES = 64
+PROGRAM_HEADER = "IIQQQQQQ"  # type, flags, offset, vaddr, paddr, filesz, memsz, align
+PROGRAM_HEADER_BYTES = 56
 _SECTION_HEADER = "IIQQQQIIQQ"
 _SECTION_HEADER_BYTES, _SH_INFO = 64, 7
 _PT_LOAD, _PT_NOTE = 1, 4
 _NT_PRSTATUS = 1
 _MACHINES = {21: "ppc64", 22: "s390x", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
-_PN_XNUM = 0xFFFF
+PN_XNUM = 0xFFFF
 _DUMP_ELF_INCOMPLETE = 0x1
 _NOTE = "III"  # bytes in the name, bytes in the description, type
 
@@ -82,10 +82,10 @@ def read_core(source: Source) -> Core | None:
     Raises:
         DumpError: the headers contradict the format, or it is no core of a 64-bit machine.
     """
-    raw = source.read(0, _HEADER_BYTES)
-    if len(raw) < _HEADER_BYTES:
+    raw = source.read(0, HEADER_BYTES)
+    if len(raw) < HEADER_BYTES:
         return None
-    order = _ORDERS.get(raw[5], "")
+    order = ORDERS.get(raw[5], "")
     if raw[4] != _CLASS_64 or not order:
         raise _damaged(f"class {raw[4]}, byte order {raw[5]}; only 64-bit cores are read")
     _, kind, machine, _, _, phoff, shoff, flags, _, phentsize, phnum, _, _, _ = struct.unpack(
@@ -93,15 +93,15 @@ def read_core(source: Source) -> Core | None:
     )
     if kind != _ET_CORE:
         raise _damaged(f"ELF type {kind}, a vmcore has {_ET_CORE}")
-    if phnum == _PN_XNUM:
+    if phnum == PN_XNUM:
         section = source.read(shoff, _SECTION_HEADER_BYTES)
         if len(section) < _SECTION_HEADER_BYTES:
             return None
         phnum = struct.unpack(order + _SECTION_HEADER, section)[_SH_INFO]
-    if phentsize != _PROGRAM_HEADER_BYTES or not 0 < phnum <= _MOST_PROGRAM_HEADERS:
+    if phentsize != PROGRAM_HEADER_BYTES or not 0 < phnum <= _MOST_PROGRAM_HEADERS:
         raise _damaged(f"{phnum} program headers of {phentsize} bytes")
-    table = source.read(phoff, phnum * _PROGRAM_HEADER_BYTES)
-    if len(table) < phnum * _PROGRAM_HEADER_BYTES:
+    table = source.read(phoff, phnum * PROGRAM_HEADER_BYTES)
+    if len(table) < phnum * PROGRAM_HEADER_BYTES:
         return None
 
     return _core(source, order, machine, flags, table)
@@ -110,7 +110,7 @@ def read_core(source: Source) -> Core | None:
 def _core(source: Source, order: str, machine: int, flags: int, table: bytes) -> Core:
     """Make sense of the program headers, and of the notes that they lead to."""
     loads, notes = [], []
-    for kind, _, offset, virtual, physical, size, _, _ in struct.iter_unpack(order + _PROGRAM_HEADER, table):
+    for kind, _, offset, virtual, physical, size, _, _ in struct.iter_unpack(order + PROGRAM_HEADER, table):
         if kind == _PT_LOAD:
             loads.append(Segment(offset, virtual, physical, size))
         elif kind == _PT_NOTE:

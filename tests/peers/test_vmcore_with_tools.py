@@ -13,9 +13,11 @@ import pytest
 
 from collector.dump.first_look import look
 from collector.dump.identify import inspect
-from collector.dump.report import DumpFile, DumpFormat
+from collector.dump.repair import repair
+from collector.dump.report import Buffer, DumpFile, DumpFormat
 from collector.lab import vmcore
 from tests.peers.server import free_port, running, tool, wait_for_port
+from tests.unit.dump import qemu
 
 CRASHED = datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
 DMESG = [(0.0, "Linux version 4.18.0"), (86.25, "Kernel panic - not syncing: NMI: Not continuing")]
@@ -79,6 +81,18 @@ def test_we_read_the_kernel_log_that_makedumpfile_reads(dump: Path, options: tup
         assert [str(record) for record in look(file).log] == text.read_text().splitlines()
 
 
+@pytest.mark.parametrize("broken", [qemu.as_qemu_writes_elf(), qemu.as_qemu_writes_kdump()])
+def test_what_we_mend_makedumpfile_reads(tmp_path: Path, broken: bytes) -> None:
+    makedumpfile = tool("makedumpfile", package="makedumpfile")
+    mended, log = tmp_path / "mended", tmp_path / "log"
+    (tmp_path / "broken").write_bytes(broken)
+    command = [makedumpfile, "--dump-dmesg", tmp_path / "broken", log]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode != 0
+    repair(Buffer(broken), mended)
+    run(makedumpfile, "--dump-dmesg", "-f", mended, log)
+    assert len(log.read_text().splitlines()) == len(qemu.LOG)
+
+
 def test_makedumpfile_joins_the_stream_into_the_same_dump(dump: Path, stream: Path) -> None:
     makedumpfile = tool("makedumpfile", package="makedumpfile")
     with stream.open("rb") as flat:
@@ -126,9 +140,21 @@ def test_we_find_the_dumps_that_qemu_wrote_whole(tmp_path: Path) -> None:
     assert (elf.format, elf.complete, elf.identity.kernel_release) == (DumpFormat.ELF, True, None)
     assert elf.expected_size is not None
     assert elf.size - 64 < elf.expected_size <= elf.size  # QEMU puts its section names after the memory
+    with DumpFile(core) as file:
+        repair(file, tmp_path / "mended")
+    assert "PT_LOAD" in _refusal(core)
+    assert "log_buf" in _refusal(tmp_path / "mended")  # found its memory, in which there is no kernel
     kdump = inspect(stream)
     assert (kdump.format, kdump.complete) == (DumpFormat.FLATTENED, True)
     assert kdump.identity.architecture == "x86_64"
+
+
+def _refusal(dump: Path) -> str:
+    """What makedumpfile says of a dump that has no kernel log for it."""
+    command = [tool("makedumpfile", package="makedumpfile"), "--dump-dmesg", dump, dump.with_name("log")]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode != 0
+    return (done.stderr + done.stdout).decode(errors="replace")
 
 
 def _dump_a_stopped_guest(folder: Path, dumps: dict[str, Path]) -> None:
