@@ -9,7 +9,19 @@ from types import FrameType
 
 import typer
 
-from collector.cli import audit, case, collect, config, demo, exit_codes, inspect, playbook, probe, triage
+from collector.cli import (
+    audit,
+    case,
+    collect,
+    config,
+    demo,
+    exit_codes,
+    inspect,
+    playbook,
+    probe,
+    schedule,
+    triage,
+)
 from collector.cli.exit_codes import ExitCode, of
 from collector.errors import CollectorError, defect
 
@@ -28,6 +40,7 @@ app.command()(inspect.inspect)
 app.command()(triage.triage)
 app.command()(demo.demo)
 app.command("exit-codes")(exit_codes.show)
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(case.app, name="case")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(config.app, name="config")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from collector.cli.shared import ConfigOption, settings, warn
+
+if TYPE_CHECKING:
+    from collector.config.settings import Settings
+    from collector.fleet.failures import MaxFailures
+    from collector.model.audit import HostAudit
+    from collector.model.fleet import Change
+    from collector.model.host import Host
+
+T = TypeVar("T")
 
 _FORMATS = ("table", "json", "nagios")
 
@@ -32,57 +42,146 @@ def audit(
         list[str] | None, typer.Argument(help="Hosts of the settings file; web[01-40] is a range.")
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every host of the settings file.")] = False,
+    retry_from: Annotated[
+        Path | None, typer.Option(help="The hosts that did not answer in this JSON report.")
+    ] = None,
     seconds: Annotated[float, typer.Option("--deadline", help="Seconds for one host.", min=1)] = 30.0,
+    max_failures: Annotated[
+        str, typer.Option(metavar="N|N%", help="Ask no more hosts once more than that did not answer.")
+    ] = "",
     output: Annotated[str, typer.Option("--format", "-f", help="table, json or nagios.")] = "table",
     remedy: Annotated[
         str, typer.Option("--remedy", help="sh: print the commands that would mend it, and run none.")
     ] = "",
     reports: Annotated[
         list[str] | None,
-        typer.Option("--report", help="FORMAT:PATH, a file in addition: json, prometheus, junit or html."),
+        typer.Option("--report", metavar="FORMAT:PATH", help="json, prometheus, junit or html; repeatable."),
     ] = None,
+    since: Annotated[str, typer.Option(help="last: record this audit, and show what changed.")] = "",
+    changed: Annotated[bool, typer.Option("--changed", help="With --since: show only what changed.")] = False,
+    max_age: Annotated[
+        float | None, typer.Option(min=0, help="Ask nobody: judge by what was recorded in so many hours.")
+    ] = None,
+    history: Annotated[
+        str, typer.Option(envvar="HC_HISTORY", help="Database of --since and --max-age, by its URL.")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
     """Judge the whole way from an NMI to a dump at home, on hosts that still answer. Changes nothing on them.
 
     Ends with 0 when all is well, 1 for a warning, 2 when no dump is to be expected, 3 when it cannot be told.
     """
-    if output not in _FORMATS:
-        raise typer.BadParameter(f"{output!r} is not one of: {', '.join(_FORMATS)}", param_hint="--format")
-    if remedy not in ("", "sh"):
-        raise typer.BadParameter(f"{remedy!r} is not: sh", param_hint="--remedy")
-    if everyone == bool(hosts):
-        raise typer.BadParameter("name the hosts, or --all of them", param_hint="HOSTS")
+    _one_of("--format", output, *_FORMATS)
+    _one_of("--remedy", remedy, "", "sh")
+    _one_of("--since", since, "", "last")
+    if [everyone, bool(hosts), retry_from is not None].count(True) != 1:
+        raise typer.BadParameter("name the hosts, or --all of them, or --retry-from", param_hint="HOSTS")
+    if (changed and not since) or (since and max_age is not None):
+        raise typer.BadParameter("--changed needs it, and --max-age rules it out", param_hint="--since")
 
-    from collector.adapters.limits import Deadline
-    from collector.adapters.registry import Connections
     from collector.checks.audit import worst
-    from collector.fleet.local import LocalEngine
-    from collector.inventory.select import select
-    from collector.model.audit import HostAudit
-    from collector.model.host import Host
-    from collector.render import audit as as_text
-    from collector.render import json as as_json
+    from collector.fleet.failures import MaxFailures
     from collector.render.reports import Report
-    from collector.run import audit as run
 
-    try:
-        files = [Report.parse(text) for text in reports or ()]
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--report") from error
+    files = [_parsed("--report", text, Report.parse) for text in reports or []]
+    limit = _parsed("--max-failures", max_failures, MaxFailures.parse) if max_failures else None
     known = settings(config)
-    connections = Connections(known.credentials, warn)
-
-    def look(host: Host, deadline: Deadline) -> HostAudit:
-        return run.audit(host, connections, known.cases, deadline)
-
-    chosen = select(known, hosts or list(known.hosts))
-    rows = {row.host: row for row in LocalEngine(seconds).submit(chosen, look).rows()}
-    seen = [rows[host.name].value or run.not_audited(host, rows[host.name].detail) for host in chosen]
+    chosen = _chosen(known, hosts or [], retry_from)
+    found: Sequence[Change] = ()
+    if max_age is not None:
+        seen = _recorded(known, chosen, history, max_age)
+    elif since:
+        seen, found = _compared(known, chosen, history, lambda: _asked(known, chosen, seconds, limit))
+    else:
+        seen = _asked(known, chosen, seconds, limit)
     for file in files:
         file.write(seen)
-    if remedy:
-        as_text.remedies(seen)
-    else:
-        {"table": as_text.audits, "json": as_json.audits, "nagios": as_text.nagios}[output](seen)
+    _show(seen, found if since else None, "sh" if remedy else "changes" if changed else output)
     raise typer.Exit(Status[worst(one.level for one in seen).name])
+
+
+def _chosen(known: Settings, names: Sequence[str], retry_from: Path | None) -> list[Host]:
+    from collector.errors import InventoryError
+    from collector.fleet.audits import unanswered
+    from collector.inventory.select import select
+
+    chosen = select(known, unanswered(retry_from) if retry_from else names or list(known.hosts))
+    if not chosen:
+        place = retry_from or known.path
+        raise InventoryError(
+            f"there is nobody to ask in {place}",
+            hint="Every host of the report answered." if retry_from else "Add hosts under `hosts`.",
+        )
+    return chosen
+
+
+def _asked(
+    known: Settings, chosen: Sequence[Host], seconds: float, limit: MaxFailures | None
+) -> list[HostAudit]:
+    """Audit the hosts now; the rows in the order of the hosts."""
+    from collector.adapters.registry import Connections
+    from collector.fleet.audits import audit_all
+    from collector.fleet.local import LocalEngine
+    from collector.probe.io import observe
+
+    connections = Connections(known.credentials, warn)
+    engine = LocalEngine(seconds)
+    rows = audit_all(chosen, connections, known.cases, engine=engine, observe=observe, limit=limit)
+    by_name = {row.host: row for row in rows}
+    return [by_name[host.name] for host in chosen]
+
+
+def _recorded(known: Settings, chosen: Sequence[Host], url: str, hours: float) -> list[HostAudit]:
+    from datetime import UTC, datetime, timedelta
+
+    from collector.fleet.audits import recorded
+    from collector.fleet.store import History, default_url
+
+    with History(url or default_url(known.cases)) as history:
+        last = history.last([host.name for host in chosen])
+    return recorded(chosen, last, datetime.now(UTC), timedelta(hours=hours))
+
+
+def _compared(
+    known: Settings, chosen: Sequence[Host], url: str, ask: Callable[[], list[HostAudit]]
+) -> tuple[list[HostAudit], list[Change]]:
+    """Ask, record, and compare; the history is opened first, for it is cheaper to refuse."""
+    from collector.fleet.changes import changes
+    from collector.fleet.store import History, default_url
+
+    with History(url or default_url(known.cases)) as history:
+        last = history.last([host.name for host in chosen])
+        seen = ask()
+        history.record(seen)
+    return seen, changes(last, seen)
+
+
+def _show(seen: Sequence[HostAudit], found: Sequence[Change] | None, view: str) -> None:
+    """Print the audits, and the changes where they were asked for."""
+    from collector.render import audit as as_text
+    from collector.render import json as as_json
+    from collector.render.changes import changes
+
+    if view == "json":
+        as_json.audits(seen, found or ())
+    elif view == "nagios":
+        as_text.nagios(seen)
+    elif view == "sh":
+        as_text.remedies(seen)
+    elif view == "table":
+        as_text.audits(seen)
+    if found is not None and view in ("table", "changes"):
+        changes(found)
+
+
+def _one_of(option: str, text: str, *allowed: str) -> None:
+    if text not in allowed:
+        words = ", ".join(word for word in allowed if word)
+        raise typer.BadParameter(f"{text!r} is not one of: {words}", param_hint=option)
+
+
+def _parsed(option: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
