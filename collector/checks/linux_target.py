@@ -187,6 +187,8 @@ def encrypted(facts: Facts) -> Verdict | None:
 def no_config(check: str, facts: Facts) -> Verdict:
     """UNKNOWN, because kdump's configuration is."""
     kin = family(facts)
+    if kin is None and value(facts, "os_release") is None:
+        return unknown(check, facts, "os_release")
     if kin is None:
         return Verdict(check, Level.UNKNOWN, "the configuration of this distribution's kdump is not known")
     return unknown(check, facts, SOURCES[kin])

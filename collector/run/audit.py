@@ -45,7 +45,7 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
         platform=host.platform,
         time=datetime.now(UTC),
         level=decides.level,
-        reason=_reason(decides),
+        reason=_reason(decides, steps),
         links=links,
         verdicts=verdicts,
         estimate=dump_estimate(facts) if host.platform is Platform.LINUX else None,
@@ -58,9 +58,12 @@ def not_audited(host: Host, reason: str) -> HostAudit:
     return HostAudit(host.name, host.platform, datetime.now(UTC), Level.UNKNOWN, f"not audited: {reason}")
 
 
-def _reason(decides: LinkVerdict) -> str:
+def _reason(decides: LinkVerdict, asked: Sequence[StepResult]) -> str:
+    """The weakest link and why; where the host itself could not be asked, that is why."""
     if decides.level is Level.OK:
         return "every link holds: an NMI would end in a dump"
+    if decides.level is Level.UNKNOWN and asked and not any(s.outcome is Outcome.SUCCESS for s in asked):
+        return f"{decides.link}: {asked[-1].step}: {asked[-1].detail}"
     return f"{decides.link}: {decides.reason}"
 
 
@@ -77,7 +80,7 @@ def _ask_controllers(host: Host, connections: Connections, deadline: Deadline) -
             continue
         steps.append(_succeeded(endpoint.identity, facts, started))
         return {**facts, **_login("nmi_controller", endpoint.identity)}, steps
-    return _missing((*controllers.NAMES, "nmi_controller"), steps), steps
+    return _missing(controllers.NAMES, "nmi_controller", "the controller", steps), steps
 
 
 def _ask_host(host: Host, connections: Connections, cases: Path, deadline: Deadline) -> Gathered:
@@ -100,7 +103,7 @@ def _ask_host(host: Host, connections: Connections, cases: Path, deadline: Deadl
     if host.platform is not Platform.LINUX and host.channels:
         reason = f"facts of {host.platform} hosts cannot be read yet"
         steps.append(StepResult(host.channels[0].identity, Outcome.SKIPPED, reason))
-    return {**_missing((*linux_script.NAMES, "channel"), steps), **logins}, steps
+    return {**_missing(linux_script.NAMES, "channel", "the host", steps), **logins}, steps
 
 
 def _record(cases: Path, host: Host, facts: Facts) -> Sequence[StepResult]:
@@ -115,10 +118,12 @@ def _login(name: str, identity: str) -> dict[str, Fact]:
     return {name: Fact(name, identity, identity, datetime.now(UTC))}
 
 
-def _missing(names: Iterable[str], steps: Sequence[StepResult]) -> Facts:
-    """Facts that nobody gave, each with why; or that there was nobody to ask."""
+def _missing(names: Iterable[str], login: str, whom: str, steps: Sequence[StepResult]) -> Facts:
+    """Facts that nobody gave; the one of the login says why, or that there was nobody to ask."""
+    now = datetime.now(UTC)
     why = "; ".join(f"{step.step}: {step.detail}" for step in steps) or "nobody to ask"
-    return {name: Fact(name, None, "", datetime.now(UTC), why) for name in names}
+    facts = {name: Fact(name, None, "", now, f"{whom} could not be asked") for name in names}
+    return {**facts, login: Fact(login, None, "", now, why)}
 
 
 def _failed(step: str, error: CollectorError, started: float) -> StepResult:
