@@ -14,7 +14,7 @@ import pytest
 from collector.dump.first_look import look
 from collector.dump.identify import inspect
 from collector.dump.repair import repair
-from collector.dump.report import Buffer, DumpFile, DumpFormat
+from collector.dump.report import Buffer, DumpFile, DumpFormat, State
 from collector.lab import vmcore
 from tests.peers.server import free_port, running, tool, wait_for_port
 from tests.unit.dump import qemu
@@ -123,6 +123,53 @@ def test_we_find_the_stream_that_makedumpfile_wrote_whole(dump: Path) -> None:
     assert (report.identity.crash_time, report.identity.hostname) == (CRASHED, "db01")
     copy.write_bytes(copy.read_bytes()[:-1])
     assert not inspect(copy).complete
+
+
+FULL_DISK = 'mount -t tmpfs -o size=600k none "$1" && ! "$2" -c -d 1 "$3" "$1/vmcore" >&2 && cat "$1/vmcore"'
+
+
+def test_what_a_full_disk_leaves_of_a_dump_is_incomplete(dump: Path) -> None:
+    unshare, makedumpfile = (
+        tool("unshare", package="util-linux"),
+        tool("makedumpfile", package="makedumpfile"),
+    )
+    disk, rest = dump.with_name("disk"), dump.with_name("rest")
+    disk.mkdir()
+    namespace = [unshare, "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"]
+    with rest.open("wb") as out:
+        done = subprocess.run(
+            [*namespace, disk, makedumpfile, dump],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    if not rest.stat().st_size:
+        pytest.skip(
+            f"no user namespace with a disk of its own: {done.stderr.decode(errors='replace')[-200:]}"
+        )
+    report = inspect(rest)
+    assert report.state is State.INCOMPLETE
+    assert "no space left" in report.reason
+    assert report.identity.hostname == "db01"
+
+
+def test_what_a_killed_makedumpfile_leaves_is_truncated(dump: Path) -> None:
+    """As Debian's kdump-config saves it: from a pipe, whose end looks the same however the writer ended."""
+    rest = dump.with_name("rest")
+    with subprocess.Popen(
+        [tool("makedumpfile", package="makedumpfile"), "-F", "-c", "-d", "1", dump],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as writer:
+        assert writer.stdout is not None
+        part = writer.stdout.read(200_000)
+        writer.kill()
+    rest.write_bytes(part)
+    report = inspect(rest)
+    assert report.state is State.TRUNCATED
+    assert "no end marker" in report.reason
+    assert report.identity.hostname == "db01"
 
 
 def test_one_part_of_what_makedumpfile_split_is_not_a_dump(dump: Path) -> None:
