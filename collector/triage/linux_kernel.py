@@ -82,12 +82,15 @@ def load_kernel(memory: Memory, info: dict[str, str]) -> tuple[Kernel, tuple[str
         raise damaged(f"{stop - start} bytes of BTF")
     kernel = Kernel(memory, known, Btf(memory.read(start, stop - start)))
     missing = []
-    for module in modules(kernel):
-        name = kernel.string(module, "module", "name")
-        try:
-            symbols += _module_symbols(kernel, module, name)
-        except DumpError as error:
-            missing.append(f"names of functions of the module {name}: {error.message}")
+    try:
+        for module in modules(kernel):
+            name = kernel.string(module, "module", "name")
+            try:
+                symbols += _module_symbols(kernel, module, name)
+            except DumpError as error:
+                missing.append(f"names of functions of the module {name}: {error.message}")
+    except DumpError as error:
+        missing.append(f"some modules: {error.message}")
     return Kernel(memory, Symbols(symbols), kernel.btf), tuple(missing)
 
 

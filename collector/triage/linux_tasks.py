@@ -7,7 +7,7 @@ System V ABI, AMD64 supplement (struct elf_prstatus).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from collector.errors import DumpError
@@ -65,12 +65,10 @@ class Stacks:
             start = registers_at(memory, place)
         except DumpError:
             return Stopped()
-        caller = self._panic(start)
-        steps = (
-            [start, *unwind(memory, self._rules, caller)]
-            if caller
-            else list(unwind(memory, self._rules, start))
-        )
+        if caller := self._panic(start):
+            steps = [start, *unwind(memory, self._rules, caller)]
+        else:
+            steps = list(unwind(memory, self._rules, start))
         # The panic itself runs in an NMI or interrupt: what that came upon is what the CPU really did.
         was = next((step for step in steps[1:] if step.exact), start)
         if was.user_mode:
@@ -111,8 +109,8 @@ class Stacks:
         return Frame(step.ip, symbol.name, symbol.module, step.ip - symbol.address, interrupted)
 
 
-def read_tasks(kernel: Kernel, stacks: Stacks | None, now: int) -> tuple[tuple[Task, ...], tuple[Cpu, ...]]:
-    """Return every thread, the one that ran last first, and every CPU.
+def read_cpus(kernel: Kernel, stacks: Stacks | None, now: int) -> Iterator[Cpu]:
+    """Yield every CPU with the task on it.
 
     Args:
         kernel: the kernel.
@@ -120,23 +118,21 @@ def read_tasks(kernel: Kernel, stacks: Stacks | None, now: int) -> tuple[tuple[T
         now: when the kernel stopped, in nanoseconds of its scheduler's clock.
 
     Raises:
-        DumpError: the lists of tasks or CPUs are not in the dump.
+        DumpError: this CPU's data, or where it is, is not in the dump.
     """
-    tasks, cpus, running = [], [], set()
     notes = dict(kernel.per_cpu(kernel.number(kernel.symbols.address("crash_notes"))))
     for cpu, queue in kernel.per_cpu(kernel.symbols.address("runqueues")):
-        address = kernel.value(queue, "rq", "curr")
         stopped = stacks.on_cpu(notes[cpu]) if stacks else Stopped()
-        task = _task(kernel, address, now, stopped.stack, running=True)
-        running.add(address)
-        tasks.append(task)
-        cpus.append(Cpu(cpu, task, stopped.interrupts_on, stopped.user_mode))
+        task = _task(kernel, kernel.value(queue, "rq", "curr"), now, stopped.stack, running=True)
+        yield Cpu(cpu, task, stopped.interrupts_on, stopped.user_mode)
+
+
+def read_others(kernel: Kernel, stacks: Stacks | None, now: int, running: Collection[int]) -> Iterator[Task]:
+    """Yield every thread but those at the addresses `running`. Raises DumpError where the list breaks off."""
     for address in threads(kernel):
         if address not in running:
             stack = stacks.sleeping(address) if stacks else ()
-            tasks.append(_task(kernel, address, now, stack, running=False))
-    tasks.sort(key=lambda task: task.idle_seconds or 0.0)
-    return tuple(tasks), tuple(cpus)
+            yield _task(kernel, address, now, stack, running=False)
 
 
 def threads(kernel: Kernel) -> Iterator[int]:

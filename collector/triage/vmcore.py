@@ -18,7 +18,7 @@ from collector.triage.linux_log import panic_of, read_log
 from collector.triage.linux_memory import Memory
 from collector.triage.linux_result import Cpu, LinuxTriage, LogLine, Task, Usage
 from collector.triage.linux_suspects import find_suspects
-from collector.triage.linux_tasks import Stacks, read_tasks
+from collector.triage.linux_tasks import Stacks, read_cpus, read_others
 from collector.triage.linux_usage import read_usage
 from collector.triage.linux_waits import Locks, build_chains
 
@@ -93,15 +93,20 @@ def _running(kernel: Kernel, now: int, missing: list[str]) -> tuple[tuple[Task, 
         stacks = Stacks(kernel)
     except DumpError as error:
         missing.append(_said("stacks", error))
-    tasks: tuple[Task, ...] = ()
-    cpus: tuple[Cpu, ...] = ()
+    cpus: list[Cpu] = []
+    others: list[Task] = []
     try:
-        tasks, cpus = read_tasks(kernel, stacks, now)
+        cpus.extend(read_cpus(kernel, stacks, now))
     except DumpError as error:
-        missing.append(_said("tasks and locks", error))
+        missing.append(_said("what some CPUs did", error))
+    try:
+        others.extend(read_others(kernel, stacks, now, {cpu.task.address for cpu in cpus}))
+    except DumpError as error:
+        missing.append(_said("some tasks and their locks", error))
+    tasks = sorted([*(cpu.task for cpu in cpus), *others], key=lambda task: task.idle_seconds or 0.0)
     usage, unread = read_usage(kernel)
     missing += [_said(what, error) for what, error in unread]
-    return tasks, cpus, usage
+    return tuple(tasks), tuple(cpus), usage
 
 
 def _said(what: str, error: DumpError) -> str:
