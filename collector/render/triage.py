@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
@@ -16,6 +17,8 @@ from collector.triage.waitgraph import Chain, Link, seconds
 
 _SHOWN_CHAINS = 3
 _SHOWN_LINKS = 20
+_SHOWN_OF_A_KIND = 3
+_SHOWN_LINES = 4
 
 
 def answer(found: Answer) -> None:
@@ -75,9 +78,16 @@ def _findings(found: Answer) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("finding", "what the log says", "lines"):
         table.add_column(column, overflow="fold")
+    shown = Counter[str]()
     for finding in found.findings:
-        lines = ", ".join(str(line) for line in finding.lines[:4]) + (" …" if len(finding.lines) > 4 else "")  # noqa: PLR2004
-        table.add_row(word(finding.pattern), plain(finding.words), lines)
+        shown[finding.pattern] += 1
+        if shown[finding.pattern] <= _SHOWN_OF_A_KIND:
+            more = " …" if len(finding.lines) > _SHOWN_LINES else ""
+            lines = ", ".join(str(line) for line in finding.lines[:_SHOWN_LINES]) + more
+            table.add_row(word(finding.pattern), plain(finding.words), lines)
+    for pattern, count in shown.items():
+        if count > _SHOWN_OF_A_KIND:
+            table.add_row(word(pattern), f"… and {count - _SHOWN_OF_A_KIND} more", "")
     return table
 
 

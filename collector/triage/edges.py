@@ -117,6 +117,7 @@ class _Builder:
         self.by_ids: dict[tuple[int, int], int] = {}
         self.by_id: dict[int, list[int]] = defaultdict(list)
         self.by_process: dict[int, list[int]] = defaultdict(list)
+        self.stuck_of: dict[int | None, list[int]] = {}
         for number, thread in enumerate(join(log.threads, self.names)):
             self._add(number, thread)
         self._locks()
@@ -230,18 +231,23 @@ class _Builder:
 
     def _only_section(self, numbers: list[int]) -> None:
         """Without arguments on the stack: the one locked section of the process, when there is only one."""
+        locked: dict[tuple[str, int | None], list[CriticalSection]] = defaultdict(list)
+        for one in self.log.critical_sections:
+            if one.locked:
+                locked["process", one.process].append(one)
+                if one.process is not None or one.process_id is not None:
+                    locked["id", one.process_id].append(one)
         for number in numbers:
             thread = self.graph.nodes[number].thread
-            near = [
-                one
-                for one in self.log.critical_sections
-                if one.locked
-                and thread is not None
-                and (one.process in (None, thread.process) or one.process_id == thread.process_id)
-            ]
-            if len(near) == 1 and (lock := self.graph.numbers.get(("critical_section", near[0].address))):
-                self.graph.connect(number, lock, near[0].line, inferred=True)
-                self.graph.waits[number] = replace(self.graph.waits[number], object=near[0].address)
+            if thread is None:
+                continue
+            places = {("process", None), ("process", thread.process), ("id", thread.process_id)}
+            near = {one.address: one.line for place in places for one in locked.get(place, [])[:2]}
+            address = next(iter(near), 0)
+            lock = self.graph.numbers.get(("critical_section", address))
+            if len(near) == 1 and lock is not None:
+                self.graph.connect(number, lock, near[address], inferred=True)
+                self.graph.waits[number] = replace(self.graph.waits[number], object=address)
 
     def _messages(self) -> None:
         serving = self._servers()
@@ -283,12 +289,11 @@ class _Builder:
 
     def _busiest(self, process: int | None, client: int | None) -> int | None:
         """The thread of a server process that is stuck for longest: where a message has no thread yet."""
-        stuck = [
-            number
-            for number in self._stuck(process or 0)
-            if self.graph.nodes[number].key != ("thread", client or -1)
-        ]
-        return max(stuck, key=self._waited, default=None)
+        if process not in self.stuck_of:
+            stuck = sorted(self._stuck(process or 0), key=self._waited, reverse=True)
+            self.stuck_of[process] = stuck[:2]  # the client itself may be one of them
+        longest = self.stuck_of[process]
+        return next((n for n in longest if self.graph.nodes[n].key != ("thread", client or -1)), None)
 
     def _waited(self, number: int) -> float:
         thread = self.graph.nodes[number].thread
@@ -303,16 +308,20 @@ class _Builder:
 
     def _processes(self) -> None:
         """Who waits for a process waits for its threads: for those that are stuck, else for its only one."""
-        for number, wait in list(self.graph.waits.items()):
-            if wait.on is not WaitOn.PROCESS or wait.object is None:
+        waiting: dict[int, list[int]] = defaultdict(list)
+        for number, wait in self.graph.waits.items():
+            if wait.on is WaitOn.PROCESS and wait.object is not None:
+                waiting[wait.object].append(number)
+        for address, waiters in waiting.items():
+            threads = self.by_process.get(address, [])
+            stuck = self._stuck(address) or (threads if len(threads) == 1 else [])
+            if not stuck:
                 continue
-            threads = self.by_process.get(wait.object, [])
-            stuck = self._stuck(wait.object) or (threads if len(threads) == 1 else [])
-            process = self.graph.add(Node(("process", wait.object))) if stuck else None
+            process = self.graph.add(Node(("process", address)))
+            for number in waiters:
+                self.graph.connect(number, process, self.graph.waits[number].line)
             for thread in stuck:
-                if process is not None:
-                    self.graph.connect(number, process, wait.line)
-                    self.graph.connect(process, thread, wait.line)
+                self.graph.connect(process, thread, self.graph.waits[waiters[0]].line)
 
     def _stuck(self, process: int) -> list[int]:
         threads = self.by_process.get(process, [])

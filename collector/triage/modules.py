@@ -6,7 +6,7 @@ The tables are `data/modules.yaml`; a user's file of the same shape adds to them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from collector.errors import ConfigError
 
 DATA = Path(__file__).resolve().parent / "data"
 """Where the shipped tables are."""
+
+_REMEMBERED = 10_000
+"""Names whose answer is kept: every frame of every stack asks, and a system has a few hundred modules."""
 
 _EXTENSIONS = (".sys", ".exe", ".dll", ".drv", ".ocx", ".scr", ".cpl")
 
@@ -73,6 +76,7 @@ class Modules:
     _system: _Names
     _pass_through: _Names
     _vendors: _Names
+    _foreign: dict[str, bool] = field(default_factory=dict)
 
     def is_system(self, module: str) -> bool:
         """Whether it is Windows' own, or one of its runtimes."""
@@ -80,7 +84,12 @@ class Modules:
 
     def is_foreign(self, module: str) -> bool:
         """Whether somebody else made it and it does work of its own."""
-        return bool(module) and not self.is_system(module) and stem(module) not in self._pass_through
+        known = self._foreign.get(module)
+        if known is None:
+            known = bool(module) and not self.is_system(module) and stem(module) not in self._pass_through
+            if len(self._foreign) < _REMEMBERED:
+                self._foreign[module] = known
+        return known
 
     def vendor(self, module: str) -> Vendor | None:
         """Its maker, when well known."""

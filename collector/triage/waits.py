@@ -197,9 +197,9 @@ def _shown(thread: Thread, modules: Modules) -> Wait | None:
 
 
 def _innermost(stack: Stack, modules: Modules) -> Iterator[tuple[int, Frame]]:
-    """The system's frames up to the first foreign one: they say how the thread waits."""
+    """The frames down to the first foreign one: they say how the thread waits."""
     for n, frame in enumerate(stack.frames):
-        if frame.module and not modules.is_system(frame.module):
+        if modules.is_foreign(frame.module):
             return
         yield n, frame
 

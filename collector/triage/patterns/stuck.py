@@ -112,9 +112,9 @@ def blocked_gui(view: View) -> Iterator[Finding]:
 )
 def message_box(view: View) -> Iterator[Finding]:
     """A thread of a chain, or of the log, under MessageBox."""
-    for thread in view.threads:
-        wait = waits.wait(thread, view.modules)
-        if wait is not None and wait.on is WaitOn.MESSAGE_BOX:
+    for number, wait in view.graph.waits.items():
+        thread = view.graph.nodes[number].thread
+        if thread is not None and wait.on is WaitOn.MESSAGE_BOX:
             text = shown_text(view, thread)
             words = f"thread {_name(thread)} shows a message box"
             lines = [wait.line, *([text[1]] if text else [])]
