@@ -38,7 +38,7 @@ INIT, FIRST, SECOND = (HEAP + 0x1000 * index for index in range(3))
 
 
 def put_task(
-    image: Image, at: int, pid: int, name: bytes, next_task: int, signal: int, *, state: int
+    image: Image, at: int, pid: int, name: bytes, *, following: int, signal: int, state: int
 ) -> None:
     head = struct.pack("<IIIIIxxxx", state, 0, 0x00200000 if pid == 2 else 0, 0, pid)
     lists = struct.pack("<4Q", following + TASKS_AT, 0, signal, 0)
