@@ -15,6 +15,9 @@ MOST_THREADS = 150_000
 MOST_OF_A_KIND = 20_000
 """Things kept of every other kind."""
 
+LONGEST_NAME = 260
+"""Characters kept of a name: MAX_PATH of Windows."""
+
 Item = TypeVar("Item")
 
 
@@ -71,6 +74,7 @@ class Gathered:
 
     def shared(self, text: str) -> str:
         """Return the same object for the same short text: thousands of threads say the same."""
+        text = text[:LONGEST_NAME]
         if len(self._texts) >= MOST_OF_A_KIND:
             return text
         return self._texts.setdefault(text, text)

@@ -27,7 +27,7 @@ _COUNTS = {
 }
 _COUNT = re.compile(r"\s*(Contention Count|NumberOfSharedWaiters|NumberOfExclusiveWaiters)\s*=\s*(\d{1,12})")
 _OWNER = re.compile(rf"({HEX})-(\d+)(?:<\*>)?")
-_THREAD = re.compile(rf"\b{HEX}\b")
+_THREAD = re.compile(rf"\b({HEX})\b")
 
 _FIELD = re.compile(r"\s*(\w[\w ]*?)\s+=\s+(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{0,16}\b)?\s*(.*)")
 _OLD_FIELD = re.compile(
@@ -74,12 +74,11 @@ def read_resource(lines: Lines, gathered: Gathered) -> None:
             fields[_COUNTS[count[1]]] = int(count[2])
         elif "Threads Waiting On" in line:
             holding = "exclusive_waiters" if "Exclusive" in line else "shared_waiters"
-        elif holding == "owners":
-            threads["owners"].extend(address(owner[1]) for owner in _OWNER.finditer(line))
-        else:
-            threads[holding].extend(map(address, _THREAD.findall(line)))
+        elif len(threads[holding]) < MOST_THREADS_OF_A_LOCK:
+            form = _OWNER if holding == "owners" else _THREAD
+            threads[holding].extend(address(found[1]) for found in form.finditer(line))
         lines.advance()
-    fields |= {name: tuple(found[:MOST_THREADS_OF_A_LOCK]) for name, found in threads.items()}
+    fields |= {name: tuple(found) for name, found in threads.items()}
     fields["owner_count"] = int(shared[1]) if shared else len(fields["owners"])
     gathered.add("resources", Resource(**fields))
 

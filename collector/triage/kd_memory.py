@@ -77,7 +77,8 @@ class _VmReader:
 
     def take(self, line: str, number: int, gathered: Gathered) -> None:
         if "session" in line.lower() and (session := _SESSION.match(line)):
-            self._sessions.append({"line": number, "session": int(session[1])})
+            if len(self._sessions) < MOST_COUNTERS:
+                self._sessions.append({"line": number, "session": int(session[1])})
         elif failures := _FAILURES.search(line):
             self._failures = (int(failures[1]), number)
             self._warn(line, number, gathered)
@@ -89,7 +90,8 @@ class _VmReader:
             for name, kb in sizes:
                 self._page_files[-1].setdefault(_PAGE_FILE_FIELDS[name], int(kb))
         elif page_file := _PAGE_FILE.match(line):
-            self._page_files.append({"line": number, "name": page_file[1].strip()})
+            if len(self._page_files) < MOST_COUNTERS:
+                self._page_files.append({"line": number, "name": page_file[1].strip()})
         else:
             self._take_counter(line, number, gathered)
 
@@ -130,9 +132,9 @@ class _VmReader:
             line=earlier.line if earlier else self._line,
             counters=self._counters,
             page_files=(earlier.page_files if earlier else ())
-            or tuple(PageFile(**fields) for fields in self._page_files[:MOST_COUNTERS]),
+            or tuple(PageFile(**fields) for fields in self._page_files),
             sessions=(earlier.sessions if earlier else ())
-            or tuple(SessionUsage(**fields) for fields in self._sessions[:MOST_COUNTERS]),
+            or tuple(SessionUsage(**fields) for fields in self._sessions),
             pool_failures=failures,
             pool_failures_line=failures_line,
             warnings=(*(earlier.warnings if earlier else ()), *self._warnings)[:MOST_COUNTERS],

@@ -28,7 +28,8 @@ _FIELDS = {
 }
 _IMAGE_SUFFIXES = (".sys", ".dll", ".exe", ".drv", ".ocx")
 _DH_COMMAND = re.compile(r"!dh (?:-\w+ )?(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{7,16})")
-_PDB = re.compile(r"Format: (?:NB10|RSDS),.*?([^\\,\s][^\\,]*)\.pdb", re.IGNORECASE)
+_PDB = "Format: "  # of the debug directory's entry: NB10 or RSDS, with the path of the PDB
+_PATH_PARTS = re.compile(r"[\\/,]")
 _TIME_STAMP = re.compile(r"\s*[0-9A-F]{1,8} time date stamp (\S.*)")
 
 
@@ -78,15 +79,21 @@ def read_image_header(lines: Lines, gathered: Gathered) -> None:
     while (line := lines.advance()) is not None and not opening(line):
         if stamp := _TIME_STAMP.match(line):
             timestamp = stamp[1].strip()
-        elif pdb := _PDB.search(line):
+        elif name := _pdb_name(line):
             start = _DH_COMMAND.match(gathered.command)
             gathered.add(
                 "modules",
                 Module(
                     number,
-                    name=pdb[1].strip(),
+                    name=name,
                     start=address(start[1]) if start else None,
                     timestamp=timestamp,
-                    pdb=f"{pdb[1].strip()}.pdb",
+                    pdb=f"{name}.pdb",
                 ),
             )
+
+
+def _pdb_name(line: str) -> str:
+    entry = line.partition(_PDB)[2]
+    path, suffix, _ = entry.rpartition(".pdb")
+    return _PATH_PARTS.split(path)[-1].strip() if suffix and entry.startswith(("NB10", "RSDS")) else ""

@@ -81,7 +81,7 @@ def read_miniport(lines: Lines, gathered: Gathered) -> None:
             field_lines.setdefault(found[1], lines.number)
             in_flags = found[1].lower().endswith("flags")
             flags += _FLAGS.findall(found[2]) if in_flags else ()
-        elif in_flags and _ONLY_FLAGS.match(line):
+        elif in_flags and len(flags) < MOST_FIELDS and _ONLY_FLAGS.match(line):
             flags += _FLAGS.findall(line)
         elif not name and line.strip():
             name = line.strip()
@@ -119,9 +119,9 @@ def read_minidriver(lines: Lines, gathered: Gathered) -> None:
     modules: dict[str, None] = {}
     line = lines.line
     while line is not None:
-        if found := _HANDLER.match(line):
+        if len(modules) < MOST_FIELDS and (found := _HANDLER.match(line)):
             modules.setdefault(found[1])
         line = lines.advance()
         if line is not None and (following := opening(line)) and following["minidriver"] is None:
             break
-    gathered.add("minidrivers", Minidriver(number, where, tuple(modules)[:MOST_FIELDS]))
+    gathered.add("minidrivers", Minidriver(number, where, tuple(modules)))

@@ -19,6 +19,9 @@ MOST_FRAMES = 128
 MOST_KNOWN_FRAMES = 100_000
 """Different functions kept of a log; those of a whole system are some 20,000."""
 
+LONGEST_SYMBOL = 500
+"""Characters kept of a symbol: C++ templates have long names."""
+
 _NUMBERED = r"\s*(?:[0-9a-f]{2,3}\s+)?"
 _PLACE = rf"(?:{HEX}\s+{HEX}|\(Inline(?: Function)?\)\s+-{{8}}`?(?:-{{8}})?)"
 _SYMBOL = r"[^\s!+:(\[]+(?:![^+\[]+?)?(?:\+0x[0-9a-fA-F]+)?"
@@ -56,6 +59,7 @@ class Frames:
 
     def make(self, symbol: str) -> Frame | None:
         """Return the frame of "module!function+0x1"; None when the log has too many different ones."""
+        symbol = symbol[:LONGEST_SYMBOL]
         frame = self._by_text.get(symbol)
         if frame is None:
             if len(self._by_text) >= MOST_KNOWN_FRAMES:

@@ -11,6 +11,8 @@ from collector.triage.machine import Processor
 from collector.triage.openings import HEX, opening
 from collector.triage.text import Lines
 
+MOST_READY = 10_000
+
 _MASK = re.compile(r"\s*Idle Processors:?\s*\(?\s*(?:0x)?([0-9a-fA-F][0-9a-fA-F`]{0,16})")
 _RUNNING = re.compile(
     rf"\s*(\d{{1,5}})\s+({HEX})\s+({HEX})(?:\s+\(\s*\d+\))?(?:\s+({HEX})\s+\(\s*\d+\))?(?:\s+({HEX}))?"
@@ -45,7 +47,8 @@ def read_ready(lines: Lines, gathered: Gathered) -> None:
     while (line := lines.line) is not None:
         following = opening(line)
         if following is not None and following["thread"] is not None:
-            threads.append(address(line.split()[1]))
+            if len(threads) < MOST_READY:
+                threads.append(address(line.split()[1]))
             read_thread(lines, gathered)
         elif following is None and not line.strip():
             lines.advance()

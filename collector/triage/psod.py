@@ -23,7 +23,10 @@ _LOCK = re.compile(r"Spin count exceeded \(([^)]+)\)")
 _SPIN = re.compile(r"Spin count exceeded")
 _REGISTER = re.compile(r"\b([a-zA-Z]\w{1,5})=(-?(?:0x)?[0-9a-fA-F]+)")
 _WORLD = re.compile(r"(\*)?(?:PCPU ?)?(?<!\d)(\d{1,5}):(\d{1,10})/(\S+)")
-_FRAME = re.compile(r"0x[0-9a-fA-F]+:\[(0x[0-9a-fA-F]{1,16})\](\S+?)(?:\+(0x[0-9a-fA-F]{1,16}))?\s+stack:")
+_FRAME = re.compile(
+    r"\s*(?:\S+\s+)?(?:cpu\d{1,5}:\d{1,10}\))?"  # a time and a CPU, in a log
+    r"0x[0-9a-fA-F]+:\[(0x[0-9a-fA-F]{1,16})\](\S+?)(?:\+(0x[0-9a-fA-F]{1,16}))?\s+stack:"
+)
 _UPTIME = re.compile(r"VMK uptime:\s*([\d:.]+)")
 
 
@@ -57,7 +60,7 @@ class _Reader:
 
     def take(self, line: str, number: int) -> None:
         """Take one line."""
-        if frame := _FRAME.search(line):
+        if frame := _FRAME.match(line):
             self._take_frame(frame, number)
         elif version := _VERSION.match(line):
             self._version, self._build = self._version or version[1], self._build or version[2]

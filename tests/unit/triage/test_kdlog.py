@@ -244,6 +244,38 @@ def test_no_text_is_an_error(lines: list[str]) -> None:
     assert parse(lines).lines == len(lines)
 
 
+ENDLESS = {
+    "resources": ["Resource @ 0x85610d30    Shared 1 owning threads", "     Threads: {n:08x}-01<*>"],
+    "vm": [
+        "*** Virtual Memory Usage ***",
+        "Session ID {n} @ f79c6000:",
+        "Page File: {n}",
+        "*** {n}",
+        "C{n}: 1 (1 Kb)",
+    ],
+    "miniports": ["MINIPORT", "Ndis handle ffffe0004f5f71a0", "Flags A{n}", "B{n}, C{n}"],
+    "minidrivers": ["HANDLERS", "Foo ffffe0004f5f71a0 Foo{n}+3"],
+    "psod": ["VMware ESX [Releasebuild-1", "r{n}=0x1", "1:{n}/x", "0x1:[0x2]F{n}+0x1 stack: 0"],
+    "analysis": ["STACK_TEXT:", "NAME_{n}: x", "f3a9b560 8083d26e Foo!F{n}+0x1"],
+    "processors": ["Processor 0: Ready Threads at priority 8", "THREAD {n:08x}  Cid 1.2"],
+    "threads": ["THREAD 8a000400  Cid 1.2", "{n:08x}  SynchronizationEvent", "{n:08x}: (0006,0094)"],
+    "commands": ["0: kd> !thread {n}", "0: kd> dds {n}", "8a000400 8a000400 Foo!F{n}"],
+    "irps": [
+        "0: kd> !irp 893a7470",
+        "Irp is active with 1",
+        ">[ e, 0] 0 1 8a216f18 8a023f70 00000000-00000000 {n}",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_block_without_an_end_is_kept_in_bounds(kind: str) -> None:
+    first, *rest = ENDLESS[kind]
+    endless = (line.format(n=number) for number in range(1, 30_000) for line in rest)
+    log = parse(itertools.chain([first], endless))
+    assert len(repr(getattr(log, kind))) < 10_000_000
+
+
 WORDS = (
     "THREAD 882e8730  Cid 0f64.2ce0",
     "PROCESS 8a2ad5e0",
