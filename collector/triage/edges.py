@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import replace
 
 from collector.triage import waits
 from collector.triage.model import CriticalSection, DebuggerLog, Resource, Stack, Thread
 from collector.triage.modules import Modules, stem
+from collector.triage.sightings import ids, join
 from collector.triage.waitgraph import MOMENT, Node, WaitGraph
 from collector.triage.waits import Wait, WaitOn
 
@@ -48,59 +49,13 @@ _OPEN_ENDS = frozenset(
 """Waits that mean something even where the log does not say for whom."""
 
 _WIDE = 1 << 32
+_LOOKED_AT = 60.0
+_ASKED = re.compile(r"!thread\s+([0-9a-fA-F`]{8,17})\b")
 
 
 def build(log: DebuggerLog, modules: Modules) -> WaitGraph:
     """Return the graph of all threads of the log, and of those it only mentions."""
     return _Builder(log, modules).graph
-
-
-def join(threads: Iterable[Thread], names: dict[int, str]) -> list[Thread]:
-    """Make one thread of the two sightings of it in a kernel dump and in a user dump of its process.
-
-    They are the same when process id and thread id are: the kernel's frames then go over the user's.
-    """
-    joined: dict[tuple[int, int] | int, Thread] = {}
-    for number, thread in enumerate(threads):
-        named = thread if thread.image or thread.process is None else _named(thread, names)
-        key = _ids(thread) or -1 - number
-        other = joined.get(key)
-        joined[key] = named if other is None else _one(other, named)
-    return list(joined.values())
-
-
-def _ids(thread: Thread) -> tuple[int, int] | None:
-    if thread.process_id is None or thread.thread_id is None:
-        return None
-    return thread.process_id, thread.thread_id
-
-
-def _named(thread: Thread, names: dict[int, str]) -> Thread:
-    return replace(thread, image=names.get(thread.process or 0, ""))
-
-
-def _one(first: Thread, second: Thread) -> Thread:
-    kernel, user = (first, second) if first.address is not None else (second, first)
-    if kernel.address is None or user.address is not None:
-        return first if first.stack is not None else second
-    return replace(
-        kernel,
-        stack=_over(kernel.stack, user.stack),
-        index=user.index,
-        image=kernel.image or user.image,
-    )
-
-
-def _over(kernel: Stack | None, user: Stack | None) -> Stack | None:
-    if kernel is None or user is None or len(waits.kernel_frames(kernel)) < len(kernel.frames):
-        return kernel or user
-    height = len(kernel.frames)
-    return Stack(
-        frames=kernel.frames + user.frames,
-        lines=(*kernel.lines, *user.lines),
-        args={**kernel.args, **{place + height: values for place, values in user.args.items()}},
-        doubtful_from=kernel.doubtful_from,
-    )
 
 
 class _Builder:
@@ -128,6 +83,8 @@ class _Builder:
         self._miniports()
         self._open_ends()
         self._spinlock()
+        if not self.graph.pairs:
+            self._asked_for()
 
     def _add(self, place: int, thread: Thread) -> None:
         key = ("thread", thread.address) if thread.address is not None else ("sighting", place)
@@ -135,9 +92,9 @@ class _Builder:
         number = self.graph.add(Node(key, thread, 1, name, at=self._at(thread)))
         if thread.address is not None:
             self.by_address[thread.address] = number
-        if (ids := _ids(thread)) is not None:
-            self.by_ids[ids] = number
-            self.by_id[ids[1]].append(number)
+        if (both := ids(thread)) is not None:
+            self.by_ids[both] = number
+            self.by_id[both[1]].append(number)
         if thread.process is not None:
             self.by_process[thread.process].append(number)
         wait = waits.wait(thread, self.modules)
@@ -363,6 +320,21 @@ class _Builder:
                 shared = wait.object is not None and wait.on in (WaitOn.CRITICAL_SECTION, WaitOn.ERESOURCE)
                 key = (wait.on.value, wait.object) if shared and wait.object else ("end", number)
                 self.graph.connect(number, self.graph.add(Node(key)), wait.line)
+
+    def _asked_for(self) -> None:
+        """Without any chain: the threads that somebody looked at by name, if they wait in foreign code.
+
+        Idle threads of a list wait in foreign code too; those nobody asks for one by one.
+        """
+        commands = (_ASKED.match(one.text) for one in self.log.commands)
+        asked = {int(one[1].replace("`", ""), 16) for one in commands if one is not None}
+        for address in sorted(asked & self.by_address.keys()):
+            number = self.by_address[address]
+            thread, wait = self.graph.nodes[number].thread, self.graph.waits.get(number)
+            found = waits.blocked_in(thread, self.modules) if thread else None
+            own = thread is not None and found is not None and stem(found[1].module) == stem(thread.image)
+            if thread and found and wait and not own and (thread.wait_seconds or 0.0) >= _LOOKED_AT:
+                self.graph.connect(number, self.graph.add(Node(("end", number))), wait.line)
 
     def _spinlock(self) -> None:
         """The world of ESXi that spun on a lock for too long. Who holds the lock, no screen says."""

@@ -7,7 +7,7 @@ import pytest
 
 from collector.triage.answer import Answer, answer
 from collector.triage.kdlog import parse
-from collector.triage.model import DebuggerLog, Process
+from collector.triage.model import Command, DebuggerLog, Process
 from collector.triage.modules import load
 from collector.triage.patterns import CATALOG
 from tests.unit.triage.planted import Scene, event, stack, thread, waiting
@@ -124,6 +124,17 @@ def test_a_well_known_maker_is_named_with_its_driver() -> None:
     assert found.suspect is not None
     assert found.suspect.vendor == "Sophos"
     assert "Call Sophos, who make savonaccess." in found.next_steps
+
+
+def test_a_thread_that_was_asked_for_by_name_is_blocked_and_one_of_a_list_is_idle() -> None:
+    names = waiting("nt!KiSystemServiceCopyEnd", "ntdll!NtWaitForSingleObject", "DllA!Wait", "app1!main")
+    log = DebuggerLog(threads=(thread(1, stack=stack(*names), wait_objects=(event(5, 2),)),))
+    asked = replace(log, commands=(Command(1, "!thread 80000100 1f"),))
+    assert of(log).patterns == ()
+    assert "blocked_thread" in of(asked).patterns
+    suspect = of(asked).suspect
+    assert suspect is not None
+    assert (suspect.kind, suspect.module) == ("module", "DllA")
 
 
 def test_a_filter_under_the_filter_manager_is_said_to_be_one() -> None:

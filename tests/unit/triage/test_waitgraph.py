@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.triage.edges import build, join
+from collector.triage.edges import build
 from collector.triage.model import (
     CriticalSection,
     DebuggerLog,
@@ -19,6 +19,7 @@ from collector.triage.model import (
     WaitObject,
 )
 from collector.triage.modules import load
+from collector.triage.sightings import join
 from collector.triage.waitgraph import Chain
 from collector.triage.waits import WaitOn
 from tests.unit.triage.planted import KINDS, Scene, address, blocked, stack, thread, waiting
