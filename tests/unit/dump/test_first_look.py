@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.dump import compression
 from collector.dump.first_look import look
+from collector.dump.flattened import Stream
 from collector.dump.report import Buffer, Cause
 from collector.errors import DumpError
 from collector.lab import vmcore
@@ -146,6 +147,50 @@ def test_a_snappy_page_is_unpacked() -> None:
     page = compression.unpack(compression.SNAPPY, SNAPPY + literals, 4096)
     assert page[:11] == b"abcabcaabab"
     assert page[11:] == literals
+
+
+def lzo_literals(data: bytes) -> bytes:
+    """A first instruction that copies these bytes: a run whose length goes on in zeros of 255 each."""
+    zeros, last = divmod(len(data) - 18, 255)
+    return bytes(1 + zeros) + bytes((last,)) + data
+
+
+@pytest.mark.parametrize(
+    ("literals", "matches", "tail"),
+    [
+        (2049, b"\x01\x00z" + b"\x04\x00", "abcz" + "cz"),  # 3 bytes from afar after a run; 2 bytes after one
+        (100, b"\x20\x00\x00\x05\x00\x00", None),  # a match whose length goes on in two bytes of 255
+        (20, b"\x5c\x00" + b"\xe0\x00", None),  # 3 bytes from 8 before; 8 bytes from 1 before
+        (16385, b"\x11\x04\x00", "abc"),  # 3 bytes from 16,385 before
+        (40_000, b"\x19\x04\x00", None),  # and from 32,769 before
+    ],
+)
+def test_an_lzo_page_is_unpacked(literals: int, matches: bytes, tail: str | None) -> None:
+    data = (b"abcdefghijklmnopqrstuvwxyz" * 2000)[:literals]
+    wanted = {
+        100: data + data[-1:] * (2 + 31 + 2 * 255 + 5),
+        20: data + data[-8:-5] + data[-6:-5] * 8,
+        40_000: data + data[40_000 - 32_769 :][:3],
+    }.get(literals, data + (tail or "").encode())
+    packed = lzo_literals(data) + matches + b"\x11\0\0"
+    assert compression.unpack(compression.LZO, packed, len(wanted)) == wanted
+    with pytest.raises(DumpError):
+        compression.unpack(compression.LZO, packed, len(wanted) - 1)
+
+
+def test_a_descriptor_that_belongs_to_another_record_is_left_out() -> None:
+    dump = ring.core([b"one", b"two"])
+    other = dump.index(struct.pack("<Q", ring.FINALIZED << 62 | (1 << 40) + 1))
+    assert texts(poke(dump, other, "<Q", ring.FINALIZED << 62 | (1 << 40) + 17)) == ["one"]
+
+
+def test_of_two_records_that_overlap_the_later_counts() -> None:
+    stream = struct.pack(">16sqq", b"makedumpfile", 1, 1).ljust(4096, b"\0")
+    for offset, data in ((4, b"cdef"), (2, b"XY"), (0, b"abc"), (20, b"z")):
+        stream += struct.pack(">qq", offset, len(data)) + data
+    inner = Stream(Buffer(stream + b"\xff" * 16))
+    assert inner.read(0, 100) == b"abcYcdef" + bytes(12) + b"z"
+    assert [inner.read(at, 1) for at in (3, 20, 21)] == [b"Y", b"z", b""]
 
 
 def test_zlib_that_unpacks_to_gigabytes_costs_a_page() -> None:
