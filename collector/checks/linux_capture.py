@@ -26,7 +26,7 @@ def armed(facts: Facts) -> Verdict | None:
 
 
 def large_enough(facts: Facts) -> Verdict | None:
-    """KD-2."""
+    """KD-2: with a little less it may still work, with less than half it does not even boot."""
     size, ram = crash_bytes(facts), ram_bytes(facts)
     if size == 0 or value(facts, "fadump_enabled") == "1":
         return None
@@ -37,7 +37,9 @@ def large_enough(facts: Facts) -> Verdict | None:
         f"{size // _MIB} MiB are reserved, {wanted // _MIB} MiB are advised "
         f"for {ram / 1024**3:.0f} GiB of memory"
     )
-    return good("KD-2", text) if size >= wanted else bad("KD-2", text)
+    if size >= wanted:
+        return good("KD-2", text)
+    return bad("KD-2", text, Level.CRITICAL if size < wanted // 2 else Level.WARNING)
 
 
 def requested(facts: Facts) -> Verdict | None:

@@ -21,7 +21,7 @@ is UNKNOWN.
 | severity | a check that fails |
 |---|---|
 | blocker | CRITICAL: no usable dump is to be expected |
-| high | WARNING: the dump is in danger |
+| high | WARNING: the dump is in danger; CRITICAL where it would be lost for certain |
 | medium | WARNING: it costs time or evidence |
 | info | never warns |
 

@@ -135,6 +135,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("KD-1", FADUMP, None),
     ("KD-2", {}, OK),
     ("KD-2", {"kexec_crash_size": str(128 * 1024**2)}, WARNING),
+    ("KD-2", {"kexec_crash_size": str(64 * 1024**2)}, CRITICAL),
     ("KD-2", {"kexec_crash_size": str(192 * 1024**2), **DEBIAN}, OK),
     ("KD-2", {"meminfo": "MemTotal: 100000000 kB"}, WARNING),
     ("KD-2", {"machine": "aarch64"}, WARNING),
