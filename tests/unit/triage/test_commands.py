@@ -640,3 +640,19 @@ def test_part_of_an_analysis_is_read() -> None:
     assert list(log.analysis.fields) == ["DEFAULT_BUCKET_ID", "STACK_TEXT", "BLOCKED_THREAD", "LOCK_ADDRESS"]
     assert log.analysis.stack is not None
     assert [resource.owners for resource in log.resources] == [(0x8A6D1234,)]
+
+
+def test_shared_and_exclusive_waiters_of_a_resource_are_two_things() -> None:
+    (resource,) = read("""
+        0: kd> !locks
+        Resource @ 0x85610d30    Exclusively owned
+            Contention Count = 4
+             Threads: 86ba5638-01<*>
+             Threads Waiting On Shared Access:
+                      85a6f000       85a6f400       85a6f800
+                      85a6fc00
+             Threads Waiting On Exclusive Access:
+                      85a6fdb0
+    """).resources
+    assert resource.shared_waiters == (0x85A6F000, 0x85A6F400, 0x85A6F800, 0x85A6FC00)
+    assert resource.exclusive_waiters == (0x85A6FDB0,)
