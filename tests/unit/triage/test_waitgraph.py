@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.triage.edges import build
@@ -35,6 +35,7 @@ def addresses(chain: Chain) -> list[int | None]:
     return [link.node.thread.address if link.node.thread else None for link in chain.links]
 
 
+@settings(deadline=None)
 @given(planted_kinds, st.integers(0, 20), st.randoms(use_true_random=False))
 def test_the_chain_that_was_planted_is_the_chain_that_is_found_and_nothing_else(
     kinds: list[str], idle: int, order: random.Random
@@ -53,6 +54,7 @@ def test_the_chain_that_was_planted_is_the_chain_that_is_found_and_nothing_else(
     assert not found.cycle
 
 
+@settings(deadline=None)
 @given(planted_kinds, st.integers(0, 5), st.randoms(use_true_random=False))
 def test_a_circle_is_a_deadlock_wherever_one_begins_to_read(
     kinds: list[str], idle: int, order: random.Random
