@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from collector.fleet.engine import Batch
 from collector.model.fleet import Row
+from collector.model.result import Outcome
 
 R = TypeVar("R")
 
@@ -51,7 +52,7 @@ def stop_after(
     """
     failures = 0
     for row in batch.rows():
-        failures += failed(row)
+        failures += row.outcome is not Outcome.SKIPPED and failed(row)
         if limit.exceeded(failures, hosts):
             batch.cancel(f"not asked: {failures} of {hosts} hosts failed, more than --max-failures {limit}")
         yield row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from collector.model.fact import Fact, Facts
 from collector.model.host import Host, Platform
 from collector.model.result import Outcome, StepResult
 from collector.model.verdict import Level
+from collector.run.beside import beside
 
 Gathered = tuple[Facts, Sequence[StepResult]]
 """The facts of one side of the host, and how each attempt to get them ended."""
@@ -32,10 +32,9 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
     Changes nothing on the host. What it read is recorded under `cases`, for the night the host does not
     answer. Never raises `CollectorError`: a host that cannot be asked is a row of UNKNOWN.
     """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        outside = pool.submit(_ask_controllers, host, connections, deadline)
-        inner, steps = _ask_host(host, connections, cases, deadline)
-        outer, outer_steps = outside.result()
+    outside = beside(lambda: _ask_controllers(host, connections, deadline))
+    inner, steps = _ask_host(host, connections, cases, deadline)
+    outer, outer_steps = outside()
     facts = {**outer, **inner}
     verdicts = judge(host.platform, facts)
     links = chain(verdicts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from collector.model.result import Outcome
 from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
 from collector.probe.observation import Observation
 from collector.probe.targets import targets_for
+from collector.run.beside import beside
 from collector.run.incident import Observe
 
 
@@ -54,10 +54,10 @@ def examine(
 
     `before` is the finding of the round before, if there was one.
     """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        asking = pool.submit(ask_controllers, host, connections, Deadline.after(seconds))
-        observations = observe(targets_for(host), seconds)
-        answers = asking.result()
+    deadline = Deadline.after(seconds)
+    asking = beside(lambda: ask_controllers(host, connections, deadline))
+    observations = observe(targets_for(host), seconds)
+    answers = asking()
     said = next((a for a in answers if a.outcome is Outcome.SUCCESS), None)
     view = ControllerView(said.power if said else None, said.crash if said else None)
     return Examination(host.name, observations, answers, diagnose(observations, view, before=before))

@@ -32,7 +32,9 @@ def machine(folder: Path, name: str, script: Script, life: Life = Life.RUNNING) 
     key = f"{folder}/{name}"
     MACHINES[key] = FakeMachine(name, script, life)
     endpoint = FakeEndpoint(machine=key, address=name)
-    return Host(name, Platform.LINUX, "192.0.2.10", (endpoint,), (endpoint,))
+    # Only the controller of the scripted machine refuses logins.
+    channels = () if script.refuse_login else (endpoint,)
+    return Host(name, Platform.LINUX, "192.0.2.10", (endpoint,), channels)
 
 
 def test_every_host_is_one_row_the_dead_too(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_hosts_that_do_not_answer_count_as_failures(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     assert len(rows) == 9
-    assert sum("--max-failures 2" in row.reason for row in rows) == 6
+    assert sum("3 of 9 hosts failed, more than --max-failures 2" in row.reason for row in rows) == 6
 
 
 def test_what_is_recorded_is_believed_for_a_time_and_no_host_is_lost() -> None:
