@@ -30,6 +30,7 @@ def _stuck(cpus: Iterable[Cpu], locked_up: bool) -> Iterator[Suspect]:
             continue
         frame = function_of(task.stack)
         long = (task.idle_seconds or 0.0) >= _LONG
+        # A clock that the tick drives stands still while interrupts are off, so that counts without the time.
         if frame is None or not (long or cpu.interrupts_on is False):
             continue
         reason = f"was on CPU {cpu.number} without a break"
