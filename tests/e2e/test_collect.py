@@ -108,6 +108,8 @@ def test_the_dump_of_a_hung_guest_comes_home_after_one_nmi(collector: Collector,
     assert lab.run(f"sha256sum {path}").split()[0] in (case.path / "manifest-sha256.txt").read_text()
     (words,) = case.path.glob("data/logs/*/vmcore-dmesg.txt")
     assert "NMI: Not continuing" in words.read_text(errors="replace")
+    (log,) = case.path.glob("data/logs/*/dmesg-from-the-dump.txt")
+    assert log.read_text(errors="replace") == words.read_text(errors="replace")
     subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=case.path, check=True)
     assert dump.stat().st_size > 1_000_000
 
