@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_fixed,
+)
 
 from collector.adapters.base import FileKind, Files, HostChannel, RemoteFile, Shell
 from collector.adapters.limits import Deadline
@@ -26,6 +33,15 @@ _LARGEST_LOG = 32 * 1024 * 1024
 
 _RETRY_FOR = 600.0
 """Seconds without a new byte for which a cut connection is taken up again."""
+
+
+_AGAIN = Retrying(
+    retry=retry_if_exception_type(PeerFailedError),
+    stop=stop_after_attempt(3),
+    wait=wait_fixed(1.0),
+    reraise=True,
+)
+"""For reading a log: a server that has just booted refuses a command now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +135,7 @@ def _log(incident: Incident, channel: HostChannel, log: LogSource, deadline: Dea
         return []
     incident.progress.status(f"collecting {log.name}")
     try:
-        data = _read_log(channel, log, deadline.within(log.deadline))
+        data = _AGAIN(_read_log, channel, log, deadline.within(log.deadline))
     except FileNotFoundError:
         incident.miss(log.name, source, Outcome.MISSING, "there is no such file on the host")
         return []
