@@ -21,7 +21,8 @@ CASES: list[dict[str, Any]] = (
     if FOLDER
     else []
 )
-every_case = pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+NONE = pytest.param(None, marks=pytest.mark.skip(reason="HC_TRIAGE_CASES names no folder of published logs"))
+every_case = pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in CASES] or [NONE])
 
 
 def answer(case: dict[str, Any]) -> Any:
