@@ -11,7 +11,7 @@ from collector.cli.exit_codes import ExitCode
 WAITER = """\
 THREAD 87432520  Cid 0b10.0dd8  Teb: 7ff83000 Win32Thread: 00000000 WAIT: (Unknown) UserMode Non-Alertable
     8743270c  Semaphore Limit 0x1
-Waiting for reply to LPC MessageId 007ade85:
+Waiting for reply to LPC MessageId 006b4d21:
 Owning Process            87581c78       Image:         client.exe
 Wait Start TickCount      4093415        Ticks: 659565 (0:02:51:45.703)
 """
@@ -26,13 +26,13 @@ def log(tmp_path: Path) -> Path:
 
 def test_a_log_is_answered_as_a_table_json_and_html(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["triage", str(log)]) == ExitCode.COMPLETE
-    assert "waits for 2 h 51 min on lpc 007ade85" in " ".join(capsys.readouterr().out.split())
+    assert "waits for 2 h 51 min on lpc 006b4d21" in " ".join(capsys.readouterr().out.split())
     assert run(["triage", str(log), "--format", "json"]) == ExitCode.COMPLETE
     assert json.loads(capsys.readouterr().out)["patterns"][0] == "wait_chain_lpc"
     assert run(["triage", str(log), "--format", "html"]) == ExitCode.COMPLETE
     html = capsys.readouterr().out
     assert html.startswith("<!doctype html>")
-    assert "Waiting for reply to LPC MessageId 007ade85:" in html
+    assert "Waiting for reply to LPC MessageId 006b4d21:" in html
 
 
 def test_a_log_in_utf_16_reads_the_same(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_the_first_script_asks_for_everything_and_the_second_for_what_is_missing
     assert "!locks\n" in first
     assert run(["triage", "script", "kd", "--after", str(log)]) == ExitCode.COMPLETE
     second = capsys.readouterr().out
-    assert "!lpc message 7ade85\n" in second
+    assert "!lpc message 6b4d21\n" in second
     assert "!process 0 ff\n" not in second
 
 

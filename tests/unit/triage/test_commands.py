@@ -25,7 +25,7 @@ def test_vm_of_an_old_kernel() -> None:
             Current:   2098176Kb Free Space:   1837740Kb
             Minimum:   2098176Kb Maximum:      2098176Kb
         NonPagedPool Usage: 10042   (   40168 Kb)
-        ********** Excessive Paged Pool Usage *****
+        ********** Excessive Paged Pool Usage ****
         PagedPool Usage:    32850   (  131400 Kb)
         PagedPool Maximum:  40960   (  163840 Kb)
         ********** 1234 pool allocations have failed **********
@@ -116,7 +116,7 @@ def test_critical_sections_one_after_another() -> None:
         0: kd> .process /r /p 8ab10460
         Implicit process is now 8ab10460
         0: kd> !cs -l -o -s
-        -----------------------------------------
+        ----------------------------------------
         DebugInfo          = 0x7c8877c0
         Critical section   = 0x7c8877a0 (ntdll!LdrpLoaderLock+0x0)
         LOCKED
@@ -124,8 +124,8 @@ def test_critical_sections_one_after_another() -> None:
         WaiterWoken        = No
         OwningThread       = 0x00003b3c
         RecursionCount     = 0x1
-        OwningThread       = .thread 891e9db0
-        -----------------------------------------
+        OwningThread       = .thread 8a1f3c60
+        ----------------------------------------
         Critical section   = 0x000007ff7b8c3500 (DllA!Lock+0x0)
         DebugInfo          = 0x00000000000ffea0
         NOT LOCKED
@@ -137,7 +137,7 @@ def test_critical_sections_one_after_another() -> None:
     assert (sections[0].waiters, sections[0].owner_id, sections[0].owner, sections[0].process) == (
         12,
         0x3B3C,
-        0x891E9DB0,
+        0x8A1F3C60,
         0x8AB10460,
     )
 
@@ -172,17 +172,17 @@ def test_shared_owners_of_a_resource_are_counted_where_they_are_not_listed() -> 
 
 def test_lpc_message_in_either_order() -> None:
     messages = read("""
-        0: kd> !lpc message 0016346d
-        Searching message 16346d in threads ...
-            Server thread 891e9db0 is working on message 16346d
-        Client thread 88db89a8 waiting a reply from 16346d
+        0: kd> !lpc message 001a2b3c
+        Searching message 1a2b3c in threads ...
+            Server thread 8a1f3c60 is working on message 1a2b3c
+        Client thread 8b02d7c0 waiting a reply from 1a2b3c
         0: kd> !lpc message 7
         Client thread 88db0000 waiting a reply from 7
         Server connection port e1455638  Name: spoolss
             Server process  : 8ab10460 (spoolsv.exe)
     """).lpc_messages
     assert [(m.message, m.server_thread, m.client_thread) for m in messages] == [
-        (0x16346D, 0x891E9DB0, 0x88DB89A8),
+        (0x1A2B3C, 0x8A1F3C60, 0x8B02D7C0),
         (7, None, 0x88DB0000),
     ]
     assert (messages[1].server_process, messages[1].server_image, messages[1].port) == (
@@ -225,7 +225,7 @@ def test_irp_old_and_new() -> None:
              cmd  flg cl Device   File     Completion-Context
         >[  e, 0]   0  1 8a216f18 8a023f70 00000000-00000000    pending
                 \\Driver\\DriverB
-           Args: 0000015c 00000024 00120003 111af32c
+           Args: 00000170 00000028 00120004 12cd0010
         1: kd> !irp ffffe000`12345670
         Irp is active with 2 stacks 2 is current (= 0xffffe00012345710)
          No Mdl: No System Buffer: Thread ffffe00069cdb880:  Irp stack trace.
@@ -288,10 +288,10 @@ def test_modules_loaded_unloaded_and_named_by_their_pdb() -> None:
         Unloaded modules:
         a5069000 a5084000   MyAVDrv.sys
             Timestamp: unavailable (00000000)
-        0: kd> !dh 063b0000
+        0: kd> !dh 05c10000
         File Type: DLL
-        42B9172C time date stamp Wed Jun 22 08:45:48 2005
-         cv           16       10198     f598 Format: NB10, 42b9172c, 1, c:\\fooUI.pdb
+        43A1B2C4 time date stamp Thu Dec 15 18:15:32 2005
+         cv           16       10198     f598 Format: NB10, 43a1b2c4, 1, c:\\fooUI.pdb
     """).modules
     assert [(m.name, m.image, m.unloaded) for m in modules] == [
         ("nt", "", False),
@@ -300,7 +300,7 @@ def test_modules_loaded_unloaded_and_named_by_their_pdb() -> None:
         ("fooUI", "", False),
     ]
     assert (modules[1].file_version, modules[1].company) == ("6.1.7600.16385", "Foo Inc.")
-    assert (modules[3].start, modules[3].timestamp) == (0x063B0000, "Wed Jun 22 08:45:48 2005")
+    assert (modules[3].start, modules[3].timestamp) == (0x05C10000, "Thu Dec 15 18:15:32 2005")
 
 
 def test_processors_that_run_and_threads_that_are_ready() -> None:
@@ -458,20 +458,20 @@ def test_adapter_that_resets() -> None:
 
 def test_a_set_context_is_not_the_stack_of_the_thread() -> None:
     log = read("""
-        0: kd> .thread 891e9db0
-        Implicit thread is now 891e9db0
+        0: kd> .thread 8a1f3c60
+        Implicit thread is now 8a1f3c60
         0: kd> .cxr 02127664
         0: kd> kv
         ChildEBP RetAddr  Args to Child
-        0212797c 77390f3d 063b0000 021279d0 00000104 kernel32!GetModuleFileNameW+0x83
-        0: kd> .thread 891e9db0
-        Implicit thread is now 891e9db0
+        0333a97c 77401a2d 05c10000 0333a9d0 00000105 kernel32!GetModuleFileNameW+0x83
+        0: kd> .thread 8a1f3c60
+        Implicit thread is now 8a1f3c60
         0: kd> k
         ChildEBP RetAddr
         02126cf4 6dfcf8c2 USER32!MessageBoxA+0x45
     """)
     (shown,) = log.context_stacks
-    assert (shown.thread, str(shown.stack.frames[0])) == (0x891E9DB0, "kernel32!GetModuleFileNameW+0x83")
+    assert (shown.thread, str(shown.stack.frames[0])) == (0x8A1F3C60, "kernel32!GetModuleFileNameW+0x83")
     (thread,) = log.threads
     assert thread.stack is not None
     assert str(thread.stack.frames[0]) == "USER32!MessageBoxA+0x45"
@@ -533,11 +533,11 @@ def test_a_purple_screen() -> None:
         0x1402a3c:[0x626265]Panic+0x10 stack: 0x83821c, 0x2970608
 
         0x1402a90:[0x634ff3]SP_WaitLock+0x1ca stack: 0x2970600
-        VMK uptime: 6:09:43:15.399 TSC: 1472031313725856
+        VMK uptime: 2:03:04:05.678 TSC: 482031313725001
     """).psod
     assert psod is not None
     assert (psod.lock, psod.build, psod.cpu) == ("fooLock", "799733", 2)
-    assert psod.uptime_seconds == 553395.399
+    assert psod.uptime_seconds == 183845.678
     assert psod.cr2 == 0xB6EA3FFF
     assert psod.stack is not None
     assert [frame.function for frame in psod.stack.frames] == ["Panic", "SP_WaitLock"]
