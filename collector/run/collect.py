@@ -158,15 +158,18 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
 def _refuse_while_claimed_elsewhere(incident: Incident, options: Options) -> None:
     """An NMI of an older case may still be at work on this host."""
     case = incident.case.path
-    for other in claims.latest(case.parent, identities(incident.host)):
-        if other == case or options.send_again:
-            continue
-        if history.claim_stands(CaseFolder.open(other).journal.entries()):
+    if options.send_again:
+        return
+    for other in claims.cases_of(case.parent, identities(incident.host)):
+        entries = CaseFolder.open(other).journal.entries() if other != case else []
+        if history.claim_stands(entries):
             raise PreflightError(
                 f"case {other.name} has sent an NMI, and nobody has seen yet what came of it",
                 hint=f"hang-collector resume {other}: it looks for the dump and sends nothing.",
                 host=incident.host.name,
             )
+        if history.trigger_outcome(entries) not in (None, NmiOutcome.NOT_SENT):
+            return  # the host was seen to come back after that NMI: older ones are over as well
 
 
 def _last_look(incident: Incident, finding: Finding) -> None:

@@ -24,32 +24,41 @@ def last(entries: Sequence[Entry], event: str) -> Entry | None:
 
 
 def trigger_outcome(entries: Sequence[Entry]) -> NmiOutcome | None:
-    """What the last claim came to; None when there is no claim.
+    """What the newest claim that was not refused came to; NOT_SENT if all were, None without a claim.
 
     A claim without an outcome is UNCERTAIN: the process died between the claim and the answer, and the
     packet may have left.
     """
-    claim, trigger = last(entries, "claim"), last(entries, "trigger")
-    if claim is None:
-        return None
-    if trigger is None or trigger.seq < claim.seq:
-        return NmiOutcome.UNCERTAIN
-    return NmiOutcome(str(trigger.data["outcome"]))
+    standing = _unrefused(entries)
+    if standing is not None:
+        return standing[1]
+    return NmiOutcome.NOT_SENT if attempts(entries) else None
 
 
 def claim_stands(entries: Sequence[Entry]) -> bool:
     """True while an NMI may be on its way or at work, so that another one could destroy the dump.
 
-    It ends when the peer proved that it refused, or when the host was seen to have come back: then the
-    case says `dump.found` or `dump.none`.
+    It ends when the host was seen to have come back: then the case says `dump.found` or `dump.none`. A later
+    attempt that the peer refused takes nothing back.
     """
-    outcome = trigger_outcome(entries)
-    if outcome is None or outcome is NmiOutcome.NOT_SENT:
+    standing = _unrefused(entries)
+    if standing is None:
         return False
-    claim = last(entries, "claim")
-    assert claim is not None
     ends = (last(entries, "dump.found"), last(entries, "dump.none"))
-    return not any(end is not None and end.seq > claim.seq for end in ends)
+    return not any(end is not None and end.seq > standing[0].seq for end in ends)
+
+
+def _unrefused(entries: Sequence[Entry]) -> tuple[Entry, NmiOutcome] | None:
+    """The newest claim that the peer did not prove to have refused, with its outcome."""
+    outcome = NmiOutcome.UNCERTAIN
+    for entry in reversed(entries):
+        if entry.event == "trigger":
+            outcome = NmiOutcome(str(entry.data["outcome"]))
+        elif entry.event == "claim":
+            if outcome is not NmiOutcome.NOT_SENT:
+                return entry, outcome
+            outcome = NmiOutcome.UNCERTAIN
+    return None
 
 
 def attempts(entries: Sequence[Entry]) -> int:
@@ -63,9 +72,9 @@ def crash_expected_since(entries: Sequence[Entry]) -> datetime | None:
     That is the claim, unless the peer proved that it refused; or, where the host was found crashed
     already, a day before it was seen.
     """
-    claim, seen = last(entries, "claim"), last(entries, "crash.seen")
-    if claim is not None and trigger_outcome(entries) is not NmiOutcome.NOT_SENT:
-        return claim.time
+    standing, seen = _unrefused(entries), last(entries, "crash.seen")
+    if standing is not None:
+        return standing[0].time
     return seen.time - _OWN_CRASH_WINDOW if seen is not None else None
 
 
@@ -84,8 +93,8 @@ def last_answer(entries: Sequence[Entry]) -> float | None:
 
 def found(entries: Sequence[Entry]) -> Awaited | None:
     """What an earlier run of this case found waiting on the host since the last claim."""
-    claim = last(entries, "claim")
-    since = claim.seq if claim else 0
+    standing = _unrefused(entries)
+    since = standing[0].seq if standing else 0
     dumps = _files(entries, "dump.found", since)
     if not dumps:
         return None

@@ -90,6 +90,21 @@ def test_send_again_sends_one_more_and_keeps_the_reason(scene: Scene) -> None:
     assert scene.events("send.again") == [{"reason": "console shows no crash"}]
 
 
+@pytest.mark.parametrize("same_case", [True, False])
+def test_a_refused_second_attempt_does_not_hide_the_uncertain_first(scene: Scene, same_case: bool) -> None:
+    script(scene, answer=Answer.SWALLOW)
+    scene.collect()
+    assert scene.case is not None
+    first = scene.case.path
+    script(scene, answer=Answer.REFUSE)
+    again = CaseFolder.open(first) if same_case else None
+    assert scene.collect(case=again, send_again="the console shows no crash").code == "preflight"
+    script(scene, answer=Answer.ACKNOWLEDGE)
+    assert scene.collect().code == "preflight"
+    assert scene.collect(case=CaseFolder.open(first)).code == "uncertain"
+    assert scene.machine.nmis == []
+
+
 def test_a_finished_case_allows_the_next_incident(scene: Scene) -> None:
     assert scene.collect().code == ""
     scene.machine.life = Life.HUNG

@@ -32,6 +32,8 @@ def journal(folder: Path, *events: tuple[str, dict[str, object]]) -> list[Entry]
         ([CLAIM, trigger("uncertain")], NmiOutcome.UNCERTAIN, True),
         ([CLAIM, trigger("not sent")], NmiOutcome.NOT_SENT, False),
         ([CLAIM, trigger("not sent"), CLAIM], NmiOutcome.UNCERTAIN, True),
+        ([CLAIM, trigger("uncertain"), CLAIM, trigger("not sent")], NmiOutcome.UNCERTAIN, True),
+        ([CLAIM, CLAIM, trigger("not sent")], NmiOutcome.UNCERTAIN, True),
         ([CLAIM, trigger("sent"), ("dump.found", {})], NmiOutcome.SENT, False),
         ([CLAIM, trigger("sent"), ("dump.none", {})], NmiOutcome.SENT, False),
         ([("dump.none", {}), CLAIM, trigger("sent")], NmiOutcome.SENT, True),
