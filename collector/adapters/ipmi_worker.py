@@ -32,6 +32,12 @@ RESEND_S = 1.0
 PUMP_S = 0.02
 """Seconds of one turn of pyghmi's event loop, which now and then misses that an answer has arrived."""
 
+IPMI_2_0 = 2.0
+"""The version that pyghmi says it has agreed on."""
+
+RMCP_PLUS, PAYLOAD_TYPE, IPMI_MESSAGE = 6, 0x3F, 0
+"""Authentication type, the bits of the payload's type, and the type of IPMI messages (table 13-8)."""
+
 
 def main() -> None:
     """Log in, then answer requests until there are no more."""
@@ -81,7 +87,24 @@ def log_in(target: Mapping[str, Any]) -> Any:  # noqa: ANN401 - pyghmi has no ty
         privlevel=target["privilege"],
     )
     Session.keepalive_sessions.pop(session, None)  # from here on nothing is sent that was not asked for
+    if session.ipmiversion == IPMI_2_0:
+        pass_over_what_is_not_signed(session)
     return session
+
+
+def pass_over_what_is_not_signed(session: Any) -> None:  # noqa: ANN401
+    """Let an established RMCP+ session hear signed messages only (section 13.6, payload type 0).
+
+    pyghmi takes the sequence number of any IPMI 1.5 packet for the newest one, before it looks who sent it;
+    after one such packet with a high number, which anybody can send, it is deaf to the BMC's answers.
+    """
+    handle = session._handle_ipmi_packet
+
+    def handle_signed(data: bytearray, **origin: object) -> None:
+        if data[4] == RMCP_PLUS and data[5] & PAYLOAD_TYPE == IPMI_MESSAGE:
+            handle(data, **origin)
+
+    session._handle_ipmi_packet = handle_signed
 
 
 def exchange(

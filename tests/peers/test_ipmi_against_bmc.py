@@ -313,6 +313,25 @@ def test_noise_in_the_bmc_s_name_is_passed_over() -> None:
         assert len(bmc.nmis) == 1
 
 
+class Deafening(Bmc):
+    """Once `noise` is set, sends a packet of IPMI 1.5 with a high sequence number before each answer."""
+
+    noise = False
+
+    def _send(self, packet: bytes, peer: tuple[str, int], delay: float = 0.0) -> None:
+        if self.noise:
+            super()._send(RMCP_HEADER + b"\x00" + b"\xfe" * 20, peer)
+        super()._send(packet, peer, delay)
+
+
+def test_a_packet_of_ipmi_1_5_does_not_make_the_session_deaf() -> None:
+    with Deafening(Board()) as bmc, logged_in(bmc.port) as controller:
+        bmc.noise = True
+        assert controller.send_nmi(soon()).outcome is NmiOutcome.SENT
+        assert controller.power_state(soon()) is PowerState.ON
+        assert len(bmc.nmis) == 1
+
+
 def test_a_login_that_noise_disturbs_ends_with_an_error_of_ours() -> None:
     with Noisy(Board()) as bmc:
         bmc.noise = True
