@@ -10,7 +10,8 @@ All methods but `send_nmi` only read: nothing on the controller or the host chan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -188,8 +189,43 @@ class Shell(Protocol):
 
 
 @runtime_checkable
+class PowerShell(Protocol):
+    """Run Windows PowerShell on the host."""
+
+    def powershell(
+        self,
+        script: str,
+        deadline: Deadline,
+        *,
+        arguments: Mapping[str, str] = MappingProxyType({}),
+        limit: int = 16 * 1024 * 1024,
+    ) -> CommandResult:
+        """Run `script`, of any length, on Windows PowerShell 5.1 or later, without a profile.
+
+        Args:
+            script: read by the shell as it is; nothing from outside may be pasted into it.
+            deadline: when to give up, whatever the host does.
+            arguments: the script finds them as text in `$Arguments.NAME`.
+            limit: bytes of each stream that are kept.
+
+        Returns:
+            What the script wrote, as UTF-8. The exit status is the script's own, 1 after an error that it
+            did not catch; then `stderr` is the message as people read it, without CLIXML.
+
+        Raises:
+            DeadlineError: the script, or the host, did not end in time.
+            AdapterError: the connection failed.
+        """
+        ...
+
+
+@runtime_checkable
 class Files(Protocol):
-    """Read files on the host. Names that come back are the remote side's: hostile until proven."""
+    """Read files on the host. Names that come back are the remote side's: hostile until proven.
+
+    Paths are absolute and use `/`. On Windows the drive is the first folder, `/C:/Windows/MEMORY.DMP`, as
+    in the SFTP of its OpenSSH.
+    """
 
     def list(self, folder: str, deadline: Deadline) -> Sequence[RemoteFile]:
         """Direct children, unsorted. An absent folder raises `FileNotFoundError`. Raises: AdapterError."""
@@ -213,6 +249,14 @@ class Files(Protocol):
             AdapterError: the connection failed.
         """
         ...
+
+
+@runtime_checkable
+class SlowFiles(Files, Protocol):
+    """`Files` for want of a better channel: everything else is tried first."""
+
+    slowness: ClassVar[str]
+    """How slow, in one sentence that a person reads before a large file is copied."""
 
 
 @runtime_checkable
