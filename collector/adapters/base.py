@@ -11,10 +11,10 @@ All methods but `send_nmi` only read: nothing on the controller or the host chan
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from collector.adapters.limits import Deadline
@@ -255,8 +255,9 @@ class Files(Protocol):
 class SlowFiles(Files, Protocol):
     """`Files` for want of a better channel: everything else is tried first."""
 
-    slowness: ClassVar[str]
-    """How slow, in one sentence that a person reads before a large file is copied."""
+    def slowness(self) -> str:
+        """How slow, in one sentence that a person reads before a large file is copied."""
+        ...
 
 
 @runtime_checkable
