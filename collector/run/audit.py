@@ -7,20 +7,21 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector.adapters.base import HostChannel, NmiInjector
+from collector.adapters.base import NmiInjector
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.checks.audit import chain, judge, weakest
 from collector.checks.linux_target import dump_estimate
 from collector.errors import CollectorError
 from collector.facts import controller as controllers
-from collector.facts import linux, linux_script, store
+from collector.facts import store
 from collector.model.audit import HostAudit, LinkVerdict
 from collector.model.fact import Fact, Facts
 from collector.model.host import Host, Platform
 from collector.model.result import Outcome, StepResult
 from collector.model.verdict import Level
 from collector.run.beside import beside
+from collector.run.inside import LANGUAGES
 
 Gathered = tuple[Facts, Sequence[StepResult]]
 """The facts of one side of the host, and how each attempt to get them ended."""
@@ -86,23 +87,24 @@ def _ask_host(host: Host, connections: Connections, cases: Path, deadline: Deadl
     """Log in over one channel after the other, until one gives facts; record them."""
     steps: list[StepResult] = []
     logins: dict[str, Fact] = {}
-    gatherers = connections.able(host.channels, HostChannel) if host.platform is Platform.LINUX else []
-    for endpoint in gatherers:
+    language = LANGUAGES.get(host.platform)
+    if language is None:
+        reason = f"facts of {host.platform} hosts cannot be read yet"
+        steps += [StepResult(channel.identity, Outcome.SKIPPED, reason) for channel in host.channels[:1]]
+        return _missing((), "channel", "the host", steps), steps
+    for endpoint in connections.able(host.channels, language.capability):
         started = time.monotonic()
         try:
-            with connections.open(host, endpoint, HostChannel, deadline) as channel:
+            with connections.open(host, endpoint, language.capability, deadline) as channel:
                 logins = _login("channel", endpoint.identity)
-                facts = linux.gather_all(channel, endpoint.type, deadline)
+                facts = language.all(channel, endpoint.type, deadline)
         except CollectorError as error:
             steps.append(_failed(endpoint.identity, error, started))
             continue
         steps.append(_succeeded(endpoint.identity, facts, started))
         steps += _record(cases, host, facts)
         return {**facts, **logins}, steps
-    if host.platform is not Platform.LINUX and host.channels:
-        reason = f"facts of {host.platform} hosts cannot be read yet"
-        steps.append(StepResult(host.channels[0].identity, Outcome.SKIPPED, reason))
-    return {**_missing(linux_script.NAMES, "channel", "the host", steps), **logins}, steps
+    return {**_missing(language.names, "channel", "the host", steps), **logins}, steps
 
 
 def _record(cases: Path, host: Host, facts: Facts) -> Sequence[StepResult]:

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.base import Power, PowerState, Shell, StopSensors
+from collector.adapters.base import Power, PowerState, StopSensors
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import AdapterError, CollectorError
-from collector.facts import linux, store
+from collector.facts import store
 from collector.model.fact import Facts
-from collector.model.host import Host, Platform
+from collector.model.host import Host
 from collector.model.result import Outcome
 from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
 from collector.probe.observation import Observation
 from collector.probe.targets import targets_for
 from collector.run.beside import beside
 from collector.run.incident import Observe
+from collector.run.inside import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,15 @@ def known_facts(
     Returns:
         The facts, and why channels that were tried gave none.
     """
+    language = LANGUAGES.get(host.platform)
     troubles: list[str] = []
-    if host.platform is not Platform.LINUX:
+    if language is None:
         return {}, troubles
     if diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED):
-        for endpoint in connections.able(host.channels, Shell):
+        for endpoint in connections.able(host.channels, language.capability):
             try:
-                with connections.open(host, endpoint, Shell, deadline) as shell:
-                    facts = linux.gather(shell, endpoint.type, deadline)
+                with connections.open(host, endpoint, language.capability, deadline) as adapter:
+                    facts = language.few(adapter, endpoint.type, deadline)
             except CollectorError as error:
                 troubles.append(f"{endpoint.identity}: {error.message}")
                 continue

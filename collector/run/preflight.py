@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from collector.adapters.base import NmiInjector, Power, Watchdog
 from collector.adapters.limits import Deadline
 from collector.checks import preflight as rules
 from collector.errors import AdapterError, CollectorError, NotHungError, PreflightError
+from collector.model.fact import Facts
 from collector.model.host import Platform
 from collector.model.verdict import Level, Verdict
 from collector.probe.diagnosis import Diagnosis, Finding
 from collector.run.examine import known_facts
 from collector.run.incident import Incident
+
+WOULD_DUMP: Mapping[Platform, Callable[[Facts, datetime], list[Verdict]]] = {
+    Platform.LINUX: lambda facts, now: [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)],
+}
+"""Would an NMI end in a dump? By platform, from facts that were read now or when the host last answered."""
 
 
 def preflight(
@@ -27,8 +33,7 @@ def preflight(
     """
     verdicts = [_diagnosis_allows(finding, even_if_responsive=even_if_responsive)]
     verdicts += _ask_controllers(incident)
-    if incident.host.platform is Platform.LINUX:
-        verdicts += _linux_would_dump(incident, finding)
+    verdicts += _would_dump(incident, finding)
     for verdict in verdicts:
         incident.case.journal.append(
             "check",
@@ -88,7 +93,10 @@ def _watchdog(controller: Watchdog, dump_seconds: float, deadline: Deadline) -> 
         return Verdict("watchdog", Level.UNKNOWN, f"the watchdog timer could not be read: {error.message}")
 
 
-def _linux_would_dump(incident: Incident, finding: Finding) -> list[Verdict]:
+def _would_dump(incident: Incident, finding: Finding) -> list[Verdict]:
+    judge = WOULD_DUMP.get(incident.host.platform)
+    if judge is None:
+        return []
     deadline = Deadline.after(incident.playbook.steps.preflight.deadline)
     facts, troubles = known_facts(
         incident.host, incident.connections, incident.case.path.parent, finding.diagnosis, deadline
@@ -96,8 +104,7 @@ def _linux_would_dump(incident: Incident, finding: Finding) -> list[Verdict]:
     for trouble in troubles:
         incident.progress.note(trouble)
     incident.case.journal.append("facts", values={name: fact.value for name, fact in facts.items()})
-    now = datetime.now(UTC)
-    return [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)]
+    return judge(facts, datetime.now(UTC))
 
 
 def _refuse(host: str, finding: Finding, verdicts: Sequence[Verdict], accepted: frozenset[str]) -> None:

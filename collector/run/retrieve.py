@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +16,17 @@ from tenacity import (
     wait_fixed,
 )
 
-from collector.adapters.base import FileKind, Files, HostChannel, RemoteFile, Shell
+from collector.adapters.base import FileKind, Files, RemoteFile, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.case.folder import safe_name
 from collector.case.partfile import PartFile, free_space_check
-from collector.errors import AdapterError, DeadlineError, InventoryError, PeerFailedError, UnreachableError
-from collector.model.host import Endpoint
+from collector.errors import AdapterError, CollectorError, DeadlineError, PeerFailedError, UnreachableError
+from collector.model.host import Platform
 from collector.model.result import Outcome
 from collector.playbook.schema import LogSource
 from collector.run.incident import Incident
+from collector.run.inside import Inside
+from collector.run.remote import matches
 from collector.run.remote_dump import look
 
 _LARGEST_LOG = 32 * 1024 * 1024
@@ -61,28 +62,25 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
         InventoryError: the host has no channel that can copy files.
         StorageError: there is no space here. Everything copied so far stays.
     """
-    endpoints = incident.connections.able(incident.host.channels, HostChannel)
-    if not endpoints:
-        raise InventoryError(
-            "the host has no channel that can copy files",
-            hint="Add one under `channels` in the settings file.",
-            host=incident.host.name,
-        )
+    host, connections = incident.host, incident.connections
     deadline = Deadline.after(incident.playbook.steps.retrieve.deadline)
     failures: list[str] = []
     wanted = [*dumps, *unfinished]
     free_space_check(incident.case, sum(d.size for d in wanted if _home(incident, d.path, d.size) is None))
-    with incident.connections.open(incident.host, endpoints[0], HostChannel, deadline) as channel:
-        beside = _beside(incident, channel, wanted, deadline)
+    with Inside(host, connections, deadline) as inside:
+        files = inside.files()
+        if isinstance(files, SlowFiles):
+            incident.progress.note(files.slowness())
+        beside = _beside(incident, files, wanted, deadline)
         for log in incident.playbook.steps.retrieve.logs:
-            failures += _log(incident, channel, log, deadline)
+            failures += _log(incident, inside, log, deadline)
         for dump in wanted:
-            _look(incident, channel, dump, deadline)
+            _look(incident, files, dump, deadline)
     for file in beside:
-        failures += _Copy(incident, endpoints[0], file, "log", deadline).run()
+        failures += _Copy(incident, file, "log", deadline).run()
     home = []
     for dump in wanted:
-        failures += _Copy(incident, endpoints[0], dump, "dump", deadline).run()
+        failures += _Copy(incident, dump, "dump", deadline).run()
         path = _home(incident, dump.path, dump.size)
         if path is not None:
             home.append(path)
@@ -94,11 +92,12 @@ def _beside(
 ) -> list[RemoteFile]:
     """Small files in the folders of the dumps: the kernel's last words often give the answer alone."""
     patterns = incident.playbook.steps.retrieve.beside
+    fold = incident.host.platform is Platform.WINDOWS
     found = []
     for folder in sorted({str(PurePosixPath(dump.path).parent) for dump in dumps}):
         for entry in files.list(folder, deadline):
             name = PurePosixPath(entry.path).name
-            if entry.kind is FileKind.FILE and any(fnmatch.fnmatchcase(name, p) for p in patterns):
+            if entry.kind is FileKind.FILE and any(matches(name, p, fold=fold) for p in patterns):
                 found.append(entry)
     return found
 
@@ -128,18 +127,18 @@ def _look(incident: Incident, files: Files, dump: RemoteFile, deadline: Deadline
         )
 
 
-def _log(incident: Incident, channel: HostChannel, log: LogSource, deadline: Deadline) -> list[str]:
+def _log(incident: Incident, inside: Inside, log: LogSource, deadline: Deadline) -> list[str]:
     """Keep one log; a log that does not exist there is MISSING, not a failure of ours."""
     source = log.command or log.file or ""
     if _home(incident, source) is not None:
         return []
     incident.progress.status(f"collecting {log.name}")
     try:
-        data = _AGAIN(_read_log, channel, log, deadline.within(log.deadline))
+        data = _AGAIN(_read_log, inside, log, deadline.within(log.deadline))
     except FileNotFoundError:
         incident.miss(log.name, source, Outcome.MISSING, "there is no such file on the host")
         return []
-    except AdapterError as error:
+    except CollectorError as error:
         incident.miss(log.name, source, Outcome.of(error), error.message)
         return [f"{log.name}: {error.message}"]
     if not data.output:
@@ -158,12 +157,12 @@ class _LogText:
     note: str = ""
 
 
-def _read_log(channel: HostChannel, log: LogSource, deadline: Deadline) -> _LogText:
+def _read_log(inside: Inside, log: LogSource, deadline: Deadline) -> _LogText:
     if log.command:
-        return _run_log(channel, log.command, deadline)
+        return _run_log(inside, log.command, deadline)
     assert log.file is not None
     output = bytearray()
-    for chunk in channel.read(log.file, 0, deadline.remaining()):
+    for chunk in inside.files().read(log.file, 0, deadline.remaining()):
         output += chunk
         if len(output) > _LARGEST_LOG:
             return _LogText(
@@ -174,8 +173,8 @@ def _read_log(channel: HostChannel, log: LogSource, deadline: Deadline) -> _LogT
     return _LogText(bytes(output))
 
 
-def _run_log(shell: Shell, command: str, deadline: Deadline) -> _LogText:
-    result = shell.run(command, deadline, limit=_LARGEST_LOG)
+def _run_log(inside: Inside, command: str, deadline: Deadline) -> _LogText:
+    result = inside.command(command, deadline, limit=_LARGEST_LOG)
     note = f"only its first {_LARGEST_LOG} bytes were kept" if result.truncated else ""
     if result.exit_status == 0:
         return _LogText(result.stdout, note=note)
@@ -188,11 +187,8 @@ def _run_log(shell: Shell, command: str, deadline: Deadline) -> _LogText:
 class _Copy:
     """One file on its way home. Reads only, so a cut connection is taken up at the last verified byte."""
 
-    def __init__(
-        self, incident: Incident, endpoint: Endpoint, remote: RemoteFile, kind: str, deadline: Deadline
-    ) -> None:
+    def __init__(self, incident: Incident, remote: RemoteFile, kind: str, deadline: Deadline) -> None:
         self._incident = incident
-        self._endpoint = endpoint
         self._remote = remote
         self._kind = kind
         self._deadline = deadline
@@ -230,9 +226,8 @@ class _Copy:
     def _read_into(self, part: PartFile) -> None:
         remote, incident, done = self._remote, self._incident, part.offset
         stall = incident.playbook.steps.retrieve.stall
-        login = self._deadline.within(60.0)
-        with incident.connections.open(incident.host, self._endpoint, Files, login) as files:
-            for chunk in files.read(remote.path, done, stall):
+        with Inside(incident.host, incident.connections, self._deadline) as inside:
+            for chunk in inside.files().read(remote.path, done, stall):
                 part.write(chunk)
                 done += len(chunk)
                 self._last_byte = time.monotonic()

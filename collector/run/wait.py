@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import HostChannel, RemoteFile
+from collector.adapters.base import RemoteFile
 from collector.adapters.limits import Deadline
-from collector.errors import AdapterError, LoginRefusedError
-from collector.facts import linux, store
-from collector.model.fact import number
+from collector.errors import CollectorError, LoginRefusedError
+from collector.facts import store
+from collector.model.fact import number, value
+from collector.model.host import Platform
 from collector.probe.observation import Observation, Reach
 from collector.probe.targets import targets_for
 from collector.run.examine import ask_controllers
 from collector.run.history import last_answer
 from collector.run.incident import Awaited, Incident
+from collector.run.inside import Inside
 from collector.run.remote import find
 
 _CLOCK_SLACK = 120.0
@@ -41,6 +43,8 @@ class Look:
     dumps: tuple[RemoteFile, ...] = ()
     unfinished: tuple[RemoteFile, ...] = ()
     older: RemoteFile | None = None
+    writer: str | None = None
+    """The process that brings the dump to its place, where the platform can name it and it still runs."""
 
     def rebooted(self, elapsed: float) -> bool:
         """True when the host booted after the NMI, `elapsed` seconds ago."""
@@ -82,6 +86,8 @@ class _Watch:
         """Decide from one look; None to go on waiting."""
         self.back = self.back if self.back is not None else elapsed
         stable, self._previous = look.dumps == self._previous, look.dumps
+        if look.writer:
+            return None
         if look.dumps and stable:
             names = ", ".join(dump.path for dump in look.dumps)
             return self._end(look, f"the host is back with {names}", look.dumps)
@@ -131,10 +137,12 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     if services and watch.refused is None:
         try:
             look = _look(incident, elapsed)
-            note = f"{len(look.dumps)} new dump(s)" if look else "no channel into the host"
+            note = f"{len(look.dumps)} new dump(s)"
+            if look.writer:
+                note += f", {look.writer} is still writing"
         except LoginRefusedError as refusal:
             watch.refused, note = refusal, refusal.message
-        except AdapterError as error:
+        except CollectorError as error:
             note = error.message
     incident.case.journal.append(
         "sighting",
@@ -151,29 +159,30 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     return look
 
 
-def _look(incident: Incident, elapsed: float) -> Look | None:
+def _look(incident: Incident, elapsed: float) -> Look:
     """Log in and see: uptime, new dumps, unfinished ones."""
     steps, host = incident.playbook.steps, incident.host
     deadline = Deadline.after(max(30.0, steps.wait.every))
-    for endpoint in incident.connections.able(host.channels, HostChannel):
-        with incident.connections.open(host, endpoint, HostChannel, deadline) as channel:
-            facts = linux.gather(channel, endpoint.type, deadline)
-            store.record(incident.case.path.parent, host.name, facts)
-            clock = number(facts, "clock") or datetime.now(UTC).timestamp()
-            oldest = max(clock - elapsed - _CLOCK_SLACK, last_answer(incident.case.journal.entries()) or 0.0)
-            unfinished = find(channel, steps.retrieve.unfinished, deadline)
-            names = {file.path for file in unfinished}
-            dumps = [d for d in find(channel, steps.retrieve.dumps, deadline) if d.path not in names]
-        return Look(
-            uptime=number(facts, "uptime"),
-            dumps=tuple(d for d in dumps if d.modified >= oldest and d.size > 0),
-            # Debian names a dump of no bytes as if it were saved: it is as unfinished as any.
-            unfinished=tuple(
-                file for file in (*unfinished, *(d for d in dumps if d.size == 0)) if file.modified >= oldest
-            ),
-            older=max((d for d in dumps if d.modified < oldest), key=lambda d: d.modified, default=None),
-        )
-    return None
+    fold = host.platform is Platform.WINDOWS
+    with Inside(host, incident.connections, deadline) as inside:
+        facts = inside.facts()
+        store.record(incident.case.path.parent, host.name, facts)
+        files = inside.files()
+        unfinished = find(files, steps.retrieve.unfinished, deadline, fold=fold)
+        names = {file.path for file in unfinished}
+        dumps = [d for d in find(files, steps.retrieve.dumps, deadline, fold=fold) if d.path not in names]
+    clock = number(facts, "clock") or datetime.now(UTC).timestamp()
+    oldest = max(clock - elapsed - _CLOCK_SLACK, last_answer(incident.case.journal.entries()) or 0.0)
+    return Look(
+        uptime=number(facts, "uptime"),
+        dumps=tuple(d for d in dumps if d.modified >= oldest and d.size > 0),
+        # Debian names a dump of no bytes as if it were saved: it is as unfinished as any.
+        unfinished=tuple(
+            file for file in (*unfinished, *(d for d in dumps if d.size == 0)) if file.modified >= oldest
+        ),
+        older=max((d for d in dumps if d.modified < oldest), key=lambda d: d.modified, default=None),
+        writer=value(facts, "dump_writer"),
+    )
 
 
 def _ping(observations: Sequence[Observation]) -> str:

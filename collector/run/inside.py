@@ -1,0 +1,160 @@
+"""The ways into one host: its channels, each opened once and only when something needs it.
+
+Which question is asked how depends on what runs there: a Linux or ESXi host is asked by its login shell, a
+Windows host by PowerShell. Where files come over another channel than commands, both stay open side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from collector.adapters.base import CommandResult, Files, PowerShell, Shell, SlowFiles
+from collector.adapters.limits import Deadline
+from collector.adapters.registry import Connections
+from collector.errors import CollectorError, InventoryError, LoginRefusedError
+from collector.facts import linux, linux_script
+from collector.model.fact import Facts
+from collector.model.host import Endpoint, Host, Platform
+
+C = TypeVar("C")
+
+_LOGIN = 60.0
+"""Seconds that one login may take."""
+
+Gather = Callable[[Any, str, Deadline], Facts]
+"""Asks through an adapter of the platform's capability; the text names the channel in each fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How the hosts of one platform are asked.
+
+    `few` are the facts that a run needs of a host that is barely alive, `all` those of an audit, by `names`.
+    """
+
+    capability: type[object]
+    few: Gather
+    all: Gather
+    names: frozenset[str]
+
+
+LANGUAGES: Mapping[Platform, Language] = {
+    Platform.LINUX: Language(Shell, linux.gather, linux.gather_all, linux_script.NAMES),
+}
+
+
+class Inside:
+    """Context manager over the channels of one host; what it opened, it closes.
+
+    Args:
+        host: the host.
+        connections: of this run.
+        deadline: when all of it must end; a login gets a minute of it at most.
+    """
+
+    def __init__(self, host: Host, connections: Connections, deadline: Deadline) -> None:
+        self._host = host
+        self._connections = connections
+        self._deadline = deadline
+        self._stack = contextlib.ExitStack()
+        self._adapters: dict[str, object] = {}
+        self._failures: dict[str, CollectorError] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def files(self) -> Files:
+        """The best channel to files that lets us in.
+
+        Raises:
+            InventoryError: the host has none.
+            CollectorError: why the first of them could not be opened; none of the others could be either.
+        """
+        return self._open(Files)[1]
+
+    def facts(self) -> Facts:
+        """The few facts of a run.
+
+        Raises:
+            CollectorError: as of `files`; or the host was asked and did not say.
+        """
+        language = LANGUAGES[self._host.platform]
+        endpoint, adapter = self._open(language.capability)
+        return language.few(adapter, endpoint.type, self._deadline)
+
+    def command(self, text: str, deadline: Deadline, *, limit: int) -> CommandResult:
+        """Run `text`, which a playbook gives, in the platform's language.
+
+        Raises:
+            CollectorError: as of `files`; or the channel failed.
+        """
+        _, adapter = self._open(LANGUAGES[self._host.platform].capability)
+        if isinstance(adapter, PowerShell):
+            return adapter.powershell(text, deadline, limit=limit)
+        assert isinstance(adapter, Shell)
+        return adapter.run(text, deadline, limit=limit)
+
+    def _open(self, capability: type[C]) -> tuple[Endpoint, C]:
+        endpoints = ways(self._host, self._connections, capability)
+        for endpoint in endpoints:
+            adapter = self._adapter(endpoint, capability)
+            if adapter is not None:
+                return endpoint, adapter
+        failures = [self._failures[_key(endpoint, capability)] for endpoint in endpoints]
+        # A refusal is final, anything else may pass: whoever waits must not give up for the refusal's sake.
+        raise next((f for f in failures if not isinstance(f, LoginRefusedError)), failures[0])
+
+    def _adapter(self, endpoint: Endpoint, capability: type[C]) -> C | None:
+        """The adapter of this endpoint, opened now or before; None when it could not be."""
+        held = self._adapters.get(endpoint.identity)
+        if isinstance(held, capability):
+            return held
+        key = _key(endpoint, capability)
+        if key in self._failures:
+            return None
+        login = self._deadline.within(_LOGIN)
+        opening = self._connections.open(self._host, endpoint, capability, login)
+        try:
+            adapter = self._stack.enter_context(opening)
+        except CollectorError as error:
+            self._failures[key] = error
+            return None
+        self._adapters[endpoint.identity] = adapter
+        return adapter
+
+
+def ways(host: Host, connections: Connections, capability: type[object]) -> list[Endpoint]:
+    """The host's channels with `capability`, in the user's order; those that are slow at files come last.
+
+    Raises:
+        InventoryError: there is none.
+    """
+    endpoints = connections.able(host.channels, capability)
+    if not endpoints:
+        raise InventoryError(
+            f"the host has no channel that can {_WORDS.get(capability, f'serve {capability.__name__}')}",
+            hint="Add one under `channels` in the settings file.",
+            host=host.name,
+        )
+    slow = connections.able(host.channels, SlowFiles) if capability is Files else []
+    return sorted(endpoints, key=lambda endpoint: endpoint in slow)
+
+
+_WORDS: Mapping[type[object], str] = {
+    Files: "copy files",
+    Shell: "run commands",
+    PowerShell: "run PowerShell",
+}
+
+
+def _key(endpoint: Endpoint, capability: type[object]) -> str:
+    return f"{endpoint.identity} {capability.__name__}"
