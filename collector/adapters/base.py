@@ -5,7 +5,8 @@ implements the Protocols it is able to. "Not supported" is the absence of a Prot
 `UnsupportedError` where only the peer can tell. Every call takes a `Deadline` and ends by it, even
 against a peer that accepts and never answers.
 
-All methods but `send_nmi` only read: nothing on the controller or the host changes by calling them.
+All methods but `send_nmi`, `take_snapshot` and `remove_snapshot` only read: nothing on the controller or
+the host changes by calling them.
 """
 
 from __future__ import annotations
@@ -84,6 +85,18 @@ class CommandResult:
     truncated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotPrice:
+    """What writing the memory out costs: bytes of files, and a sentence on how the host suffers meanwhile.
+
+    `free` is how many bytes there are for them; None where that is not known.
+    """
+
+    needed: int
+    free: int | None
+    suffering: str
+
+
 class FileKind(StrEnum):
     """What a remote path is."""
 
@@ -135,6 +148,31 @@ class NmiInjector(Protocol):
         Never raises for what the peer did or did not answer: that is what `NmiAnswer` says. Whatever
         it does raise, the caller takes for UNCERTAIN.
         """
+        ...
+
+
+@runtime_checkable
+class MemorySnapshot(Protocol):
+    """Write the memory to files without a crash. Only `run/snapshot.py` may take and remove one."""
+
+    def snapshot_price(self, deadline: Deadline) -> SnapshotPrice:
+        """What it would cost now. Raises: AdapterError."""
+        ...
+
+    def take_snapshot(self, name: str, deadline: Deadline) -> Sequence[RemoteFile]:
+        """Write the memory out, and return the files once they are whole, as the host's channels read them.
+
+        A snapshot of this name that exists, or is being made, is awaited: calling again makes no second one.
+
+        Raises:
+            UnsupportedError: the peer cannot; nothing was changed.
+            DeadlineError: it was not whole in time; it may become so.
+            AdapterError: it failed, or nobody knows.
+        """
+        ...
+
+    def remove_snapshot(self, name: str, deadline: Deadline) -> None:
+        """Remove what `take_snapshot` made; nothing to remove is fine. Raises: AdapterError."""
         ...
 
 

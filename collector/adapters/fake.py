@@ -26,6 +26,7 @@ from collector.adapters.base import (
     NmiOutcome,
     PowerState,
     RemoteFile,
+    SnapshotPrice,
     StopSensor,
     WatchdogState,
 )
@@ -72,6 +73,8 @@ class Script:
     cut_reads_after: int | None = None  # bytes after which the first read of a file is cut off
     watchdog: WatchdogState = WATCHDOG_STOPPED
     armed: bool = True
+    free: int | None = 1 << 40  # bytes for a snapshot; None: not known
+    lose_snapshot: bool = False  # it is taken, the answer is lost
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class FakeMachine:
     logins: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     commands: dict[str, bytes] = field(default_factory=dict)
+    snapshots: list[str] = field(default_factory=list)
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     _booted: float = field(default_factory=lambda: time.monotonic() - 86_400.0)
     _made: float = field(default_factory=time.monotonic)
@@ -199,6 +203,29 @@ class FakeController(_Fake):
             return NmiAnswer(NmiOutcome.SENT, "the controller acknowledged the NMI")
         time.sleep(deadline.remaining())
         return NmiAnswer(NmiOutcome.UNCERTAIN, f"no answer in {deadline.seconds:g} s")
+
+    def snapshot_price(self, deadline: Deadline) -> SnapshotPrice:
+        """As large as the dump."""
+        return SnapshotPrice(
+            len(self.machine.script.dump or b""), self.machine.script.free, "it stands still"
+        )
+
+    def take_snapshot(self, name: str, deadline: Deadline) -> Sequence[RemoteFile]:
+        """The dump as a file of the snapshot's name; the answer is lost once if the script says so."""
+        path = f"/snapshots/{name}/memory"
+        if path not in self.machine.files:
+            self.machine.mutations += 1
+            self.machine.snapshots.append(name)
+            self.machine.files[path] = self.machine.script.dump or b""
+            if self.machine.script.lose_snapshot:
+                raise DeadlineError("no answer in time", hint="It may have been taken.")
+        data = self.machine.files[path]
+        return [RemoteFile(path, FileKind.FILE, len(data), self.machine.modified(path))]
+
+    def remove_snapshot(self, name: str, deadline: Deadline) -> None:
+        """Remove its file."""
+        self.machine.mutations += 1
+        self.machine.files.pop(f"/snapshots/{name}/memory", None)
 
     def events(self, deadline: Deadline) -> Sequence[LogEvent]:
         """One record per NMI that arrived."""

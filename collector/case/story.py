@@ -92,6 +92,7 @@ class Story:
         self.missing = rows.missing(entries)
         self.timeline: list[Moment] = timeline(entries, self.nmi_at)
         self._no_dump = bool(of("dump.none"))
+        self._snapshot = bool(of("snapshot.claim"))
 
     @property
     def nmi(self) -> str:
@@ -127,6 +128,8 @@ class Story:
         return known.format(host=self.host) if known else f"{self.host} is {self.diagnosis.diagnosis}"
 
     def _nmi_clause(self) -> str:
+        if self._snapshot:
+            return "its memory was written out from outside, without a crash"
         if self.nmi == "uncertain" and self.dump is None:
             return "nobody can say whether the NMI arrived"
         if self.nmi == "uncertain":

@@ -167,6 +167,8 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "confirmation": _simple("Confirmed", "none", "by", "how"),
     "claim": _simple("Attempt {attempt} claimed, before anything was sent", "none", "controller"),
     "trigger": _trigger,
+    "snapshot.claim": _simple("Snapshot {name} claimed, before it was asked for", "none", "endpoint"),
+    "snapshot.removed": _simple("Snapshot {name} removed", "none", "endpoint"),
     "sighting": _sightings,
     "crash.seen": _simple("The host had crashed already", "uncertain", "reason"),
     "send.again": _simple("A person asked for another NMI", "uncertain", "reason"),

@@ -160,6 +160,13 @@ def _run(incident: Incident, options: Options, confirm: Confirm, output: str) ->
     raise typer.Exit(of(result.code))
 
 
+_PRICES = {
+    "nmi": "This takes {name} down: one NMI, a panic, a dump, a reboot.",
+    "snapshot": "This stops {name} while its memory is written out, for minutes perhaps; it does not crash.",
+}
+"""What a person is told before the question, by the playbook's act."""
+
+
 def confirmation(given: str | None, no_input: bool) -> Confirm:
     """Make the question that only the host's own name answers.
 
@@ -172,14 +179,14 @@ def confirmation(given: str | None, no_input: bool) -> Confirm:
         name = incident.host.name
         if given is None and not no_input and sys.stdin.isatty():
             incident.progress.pause()
-            print(f"This takes {name} down: one NMI, a panic, a dump, a reboot.", file=sys.stderr)
-            typed = typer.prompt(f"Type {name} to send it", err=True, default="", show_default=False)
+            print(_PRICES[incident.playbook.steps.trigger.act].format(name=name), file=sys.stderr)
+            typed = typer.prompt(f"Type {name} to go on", err=True, default="", show_default=False)
             how = "typed at the prompt"
         else:
             typed, how = given or "", "--confirm"
         if typed.strip() != name:
             raise ConfirmationError(
-                f"no NMI was sent: {'it was not confirmed' if not typed else 'the name given is another'}",
+                f"nothing was done: {'it was not confirmed' if not typed else 'the name given is another'}",
                 hint=f"Confirm with the host's name: --confirm {name}",
                 host=name,
             )

@@ -146,10 +146,20 @@ class EvidenceStep(_Part):
     collect: tuple[Evidence, ...] = Field(description="In this order.")
 
 
-class TriggerStep(_Part):
-    """Send the one NMI."""
+class Act(StrEnum):
+    """What makes the dump."""
 
-    deadline: Duration = Field(description="For the controller's answer. There is no second attempt.")
+    NMI = "nmi"  # the host crashes and dumps by itself
+    SNAPSHOT = "snapshot"  # its memory is written to files from outside, and it goes on
+
+
+class TriggerStep(_Part):
+    """Send the one NMI, or take the one snapshot."""
+
+    act: Act = Act.NMI
+    deadline: Duration = Field(
+        description="For the controller's answer; there is no second attempt. Of a snapshot, for its files."
+    )
 
 
 class WaitStep(_Part):
@@ -186,7 +196,9 @@ class RetrieveStep(_Part):
     stall: Duration = Field(
         description="A copy without a single byte for this long is given up, to be resumed."
     )
-    dumps: tuple[PathPattern, ...] = Field(min_length=1, description="Where a whole dump lies.")
+    dumps: tuple[PathPattern, ...] = Field(
+        default=(), description="Where a whole dump lies. A snapshot names its files itself."
+    )
     unfinished: tuple[PathPattern, ...] = Field(
         default=(), description="Names a dump has while it is written."
     )
@@ -213,9 +225,20 @@ class Steps(_Part):
     preflight: PreflightStep
     evidence: EvidenceStep
     trigger: TriggerStep
-    wait: WaitStep
+    wait: WaitStep | None = Field(default=None, description="There is nothing to wait for after a snapshot.")
     retrieve: RetrieveStep
     validation: ValidateStep = Field(alias="validate")  # `validate` is a method of every pydantic model
+
+    @model_validator(mode="after")
+    def _finds_the_dump(self) -> Self:
+        crashes = self.trigger.act is Act.NMI
+        if crashes and self.wait is None:
+            raise ValueError("after an NMI the run must 'wait'")
+        if crashes and not self.retrieve.dumps:
+            raise ValueError("'retrieve' must say where the 'dumps' lie")
+        if not crashes and (self.wait is not None or self.retrieve.dumps):
+            raise ValueError("a snapshot names its files itself: leave out 'wait' and 'dumps'")
+        return self
 
 
 class Playbook(_Part):

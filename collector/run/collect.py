@@ -29,8 +29,9 @@ from collector.errors import (
 )
 from collector.model.host import Host
 from collector.model.result import HostResult, Outcome
+from collector.playbook.schema import Act
 from collector.probe.diagnosis import Diagnosis, Finding
-from collector.run import history
+from collector.run import history, snapshot
 from collector.run.diagnose import one_round, probe
 from collector.run.evidence import collect_evidence
 from collector.run.incident import Awaited, Incident, identities
@@ -87,6 +88,8 @@ def held(cases: Path, host: Host) -> AbstractContextManager[None]:
 
 def _stages(incident: Incident, options: Options, confirm: Confirm) -> str:
     """Every stage that the journal does not show as done; returns the story in one sentence."""
+    if incident.playbook.steps.trigger.act is Act.SNAPSHOT:
+        return _without_a_crash(incident, options, confirm)
     journal = incident.case.journal
     if options.send_again:
         journal.append("send.again", reason=options.send_again)
@@ -100,26 +103,62 @@ def _stages(incident: Incident, options: Options, confirm: Confirm) -> str:
     return _bring_it_home(incident, since)
 
 
+def _without_a_crash(incident: Incident, options: Options, confirm: Confirm) -> str:
+    """Have the memory written out from outside, fetch the files, check them, and leave nothing there."""
+    journal = incident.case.journal
+    if journal.last("snapshot.claim") is None:
+        finding = _prepare(incident, options)
+        if options.dry_run:
+            return "dry run: everything up to the snapshot was done for real, and none was taken"
+        assert finding is not None, "a host that crashed may be taken a snapshot of"
+        with _stage(incident, "confirm"):
+            journal.append("confirmation", how=confirm(incident))
+            _last_look(incident, finding)
+    taken = history.found(journal.entries())
+    if taken is None:
+        with _stage(incident, "snapshot"):
+            taken = snapshot.take(incident)
+            _write_down(incident, taken)
+    claim = journal.last("snapshot.claim")
+    assert claim is not None, "a snapshot that was taken leaves a claim"
+    failures = _fetch(incident, taken, claim.time)
+    if not failures:
+        with _stage(incident, "clean up"):
+            failures = tuple(snapshot.remove(incident))
+    return _all_home(incident, taken, failures)
+
+
 def _make_it_crash(incident: Incident, options: Options, confirm: Confirm) -> None:
     """Prove the hang, keep the evidence, send the NMI. Afterwards the journal says since when to wait."""
-    with _stage(incident, "probe"):
-        _refuse_while_claimed_elsewhere(incident, options)
-        finding = probe(incident)
-    if finding.diagnosis is Diagnosis.ALREADY_CRASHED and "already-crashed" not in options.accepted:
-        incident.case.journal.append("crash.seen", reason=finding.reason)
-        incident.progress.note("no NMI is sent; if that crash is an old one: --accept already-crashed")
-        return
-    with _stage(incident, "preflight"):
-        preflight(incident, finding, even_if_responsive=options.even_if_responsive, accepted=options.accepted)
-    with _stage(incident, "evidence"):
-        collect_evidence(incident, "evidence", "before")
-    if options.dry_run:
+    finding = _prepare(incident, options)
+    if finding is None or options.dry_run:
         return
     with _stage(incident, "trigger"):
         incident.case.journal.append("confirmation", how=confirm(incident))
         _last_look(incident, finding)
         fired = trigger(incident)
         incident.progress.note(f"NMI {fired.outcome}: {fired.detail}")
+
+
+def _prepare(incident: Incident, options: Options) -> Finding | None:
+    """Prove the hang, judge what would come of acting, and keep the evidence; changes nothing on the host.
+
+    None stands for a host that crashed already, so that no NMI may follow.
+    """
+    with _stage(incident, "probe"):
+        _refuse_while_claimed_elsewhere(incident, options)
+        finding = probe(incident)
+    crashes = incident.playbook.steps.trigger.act is Act.NMI
+    seen = finding.diagnosis is Diagnosis.ALREADY_CRASHED and "already-crashed" not in options.accepted
+    if crashes and seen:
+        incident.case.journal.append("crash.seen", reason=finding.reason)
+        incident.progress.note("no NMI is sent; if that crash is an old one: --accept already-crashed")
+        return None
+    with _stage(incident, "preflight"):
+        preflight(incident, finding, even_if_responsive=options.even_if_responsive, accepted=options.accepted)
+    with _stage(incident, "evidence"):
+        collect_evidence(incident, "evidence", "before")
+    return finding
 
 
 def _bring_it_home(incident: Incident, since: datetime) -> str:
@@ -135,16 +174,23 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
         with _stage(incident, "wait"):
             awaited = wait(incident, since)
             _write_down(incident, awaited)
-    failures: tuple[str, ...] = ()
-    if awaited.proved:
-        with _stage(incident, "retrieve"):
-            home = retrieve(incident, awaited.dumps, awaited.unfinished)
-            collect_evidence(incident, "logs", "after")
-            failures = home.failures
-        with _stage(incident, "validate"):
-            failures += tuple(validate(incident, home.dumps, since))
+    failures = _fetch(incident, awaited, since) if awaited.proved else ()
     if not awaited.dumps:
         raise _no_dump(incident, awaited)
+    return _all_home(incident, awaited, failures)
+
+
+def _fetch(incident: Incident, awaited: Awaited, since: datetime) -> tuple[str, ...]:
+    """Bring home what there is and check it; return what failed, in words."""
+    with _stage(incident, "retrieve"):
+        home = retrieve(incident, awaited.dumps, awaited.unfinished)
+        collect_evidence(incident, "logs", "after")
+    with _stage(incident, "validate"):
+        return home.failures + tuple(validate(incident, home.dumps, since))
+
+
+def _all_home(incident: Incident, awaited: Awaited, failures: tuple[str, ...]) -> str:
+    """The story of a dump that is home and whole; raises PartialError when something failed."""
     if failures:
         raise PartialError(
             "not everything is home and whole: " + "; ".join(failures),

@@ -69,7 +69,7 @@ def inspect_file(path: Path, *, since: datetime | None = None, host: str = "") -
             try:
                 look = first_look.look(file)
             except DumpError as error:
-                trouble = error.message
+                trouble = f"{error.message} ({error.hint})"
     if look is not None:
         identity = replace(report.identity, cause=look.cause, uptime=look.uptime)
         report = replace(report, identity=identity)

@@ -12,7 +12,9 @@ from collector.errors import AdapterError, CollectorError, NotHungError, Preflig
 from collector.model.fact import Facts
 from collector.model.host import Platform
 from collector.model.verdict import Level, Verdict
+from collector.playbook.schema import Act
 from collector.probe.diagnosis import Diagnosis, Finding
+from collector.run import snapshot
 from collector.run.examine import known_facts
 from collector.run.incident import Incident
 
@@ -20,6 +22,8 @@ WOULD_DUMP: Mapping[Platform, Callable[[Facts, datetime], list[Verdict]]] = {
     Platform.LINUX: lambda facts, now: [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)],
 }
 """Would an NMI end in a dump? By platform, from facts that were read now or when the host last answered."""
+
+_NOTHING = {Act.NMI: "no NMI was sent", Act.SNAPSHOT: "no snapshot was taken"}
 
 
 def preflight(
@@ -32,8 +36,11 @@ def preflight(
         PreflightError: a check is critical and nobody accepted it, or no controller can send an NMI.
     """
     verdicts = [_diagnosis_allows(finding, even_if_responsive=even_if_responsive)]
-    verdicts += _ask_controllers(incident)
-    verdicts += _would_dump(incident, finding)
+    if incident.playbook.steps.trigger.act is Act.SNAPSHOT:
+        verdicts += snapshot.judge_price(incident)
+    else:
+        verdicts += _ask_controllers(incident)
+        verdicts += _would_dump(incident, finding)
     for verdict in verdicts:
         incident.case.journal.append(
             "check",
@@ -44,7 +51,7 @@ def preflight(
             accepted=verdict.check in accepted,
         )
         incident.progress.note(f"{verdict.level}: {verdict.check}: {verdict.reason}")
-    _refuse(incident.host.name, finding, verdicts, accepted)
+    _refuse(incident, finding, verdicts, accepted)
     return verdicts
 
 
@@ -67,8 +74,9 @@ def _diagnosis_allows(finding: Finding, *, even_if_responsive: bool) -> Verdict:
 
 def _ask_controllers(incident: Incident) -> list[Verdict]:
     """Log in to each controller that can send an NMI; one that answers and agrees is enough."""
-    step, host = incident.playbook.steps, incident.host
-    deadline = Deadline.after(step.preflight.deadline)
+    steps, host = incident.playbook.steps, incident.host
+    deadline = Deadline.after(steps.preflight.deadline)
+    assert steps.wait is not None, "the playbook was checked: whoever sends an NMI waits"
     endpoints = incident.connections.able(host.controllers, NmiInjector)
     failures: list[str] = []
     for endpoint in endpoints:
@@ -78,7 +86,7 @@ def _ask_controllers(incident: Incident) -> list[Verdict]:
                 if isinstance(controller, Power):
                     verdicts.append(rules.power(controller.power_state(deadline)))
                 if isinstance(controller, Watchdog):
-                    verdicts.append(_watchdog(controller, step.wait.deadline, deadline))
+                    verdicts.append(_watchdog(controller, steps.wait.deadline, deadline))
                 return verdicts
         except CollectorError as error:
             failures.append(f"{endpoint.identity}: {error.message}")
@@ -107,7 +115,9 @@ def _would_dump(incident: Incident, finding: Finding) -> list[Verdict]:
     return judge(facts, datetime.now(UTC))
 
 
-def _refuse(host: str, finding: Finding, verdicts: Sequence[Verdict], accepted: frozenset[str]) -> None:
+def _refuse(
+    incident: Incident, finding: Finding, verdicts: Sequence[Verdict], accepted: frozenset[str]
+) -> None:
     stopping = [v for v in verdicts if v.level is Level.CRITICAL and v.check not in accepted]
     if not stopping:
         return
@@ -116,4 +126,6 @@ def _refuse(host: str, finding: Finding, verdicts: Sequence[Verdict], accepted: 
     hint = first.remedy
     if finding.diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED) and first.check == "diagnosis":
         kind, hint = NotHungError, "If it must crash all the same: --even-if-responsive."
-    raise kind("no NMI was sent: " + "; ".join(v.reason for v in stopping), hint=hint, host=host)
+    nothing = _NOTHING[incident.playbook.steps.trigger.act]
+    reasons = "; ".join(verdict.reason for verdict in stopping)
+    raise kind(f"{nothing}: {reasons}", hint=hint, host=incident.host.name)

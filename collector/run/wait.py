@@ -31,6 +31,9 @@ _CLOCK_SLACK = 120.0
 _BOOT_SLACK = 5.0
 """Seconds of uptime that prove nothing: the claim is written a moment before the NMI arrives."""
 
+_LOOK = 30.0
+"""Seconds for one look into the host, logins included."""
+
 _GLANCE = 5.0
 """Seconds for one look at ping, SSH and power while waiting."""
 
@@ -59,6 +62,7 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
         claimed_at: when the claim was written; the NMI cannot be older.
     """
     step = incident.playbook.steps.wait
+    assert step is not None, "the playbook was checked: whoever sends an NMI waits"
     started = _elapsed(claimed_at)
     watch = _Watch()
     while (now := _elapsed(claimed_at)) - started < step.deadline:
@@ -162,7 +166,7 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
 def _look(incident: Incident, elapsed: float) -> Look:
     """Log in and see: uptime, new dumps, unfinished ones."""
     steps, host = incident.playbook.steps, incident.host
-    deadline = Deadline.after(max(30.0, steps.wait.every))
+    deadline = Deadline.after(_LOOK)
     fold = host.platform is Platform.WINDOWS
     with Inside(host, incident.connections, deadline) as inside:
         facts = inside.facts()

@@ -38,6 +38,10 @@ def test_only_the_trigger_sends_an_nmi() -> None:
     assert calls("send_nmi") == {"run/trigger.py"}
 
 
+def test_only_the_snapshot_stage_takes_and_removes_snapshots() -> None:
+    assert calls("take_snapshot") == calls("remove_snapshot") == {"run/snapshot.py"}
+
+
 def test_nothing_prints_but_the_views_and_the_command_line() -> None:
     printing = {
         str(file.relative_to(PACKAGE))
