@@ -1,14 +1,17 @@
 """How the pages of a dump are unpacked. No method returns more than a page, whatever it is given.
 
 Sources: RFC 1950 for zlib, which the standard library reads; Linux Documentation/staging/lzo.rst for LZO1X;
-snappy/format_description.txt for Snappy. The standard library reads zstd from Python 3.14 on.
+snappy/format_description.txt for Snappy; RFC 8878 for zstd, which the standard library reads from Python 3.14
+on, and its backport, the extra `dump`, before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import zlib
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 from collector.errors import DumpError
 
@@ -37,17 +40,27 @@ def _zlib(packed: bytes, limit: int) -> bytes:
 
 
 def _zstd(packed: bytes, limit: int) -> bytes:
+    zstd = _zstd_module()
+    options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
     try:
-        zstd = importlib.import_module("compression.zstd")
-    except ModuleNotFoundError:
-        raise DumpError(
-            "the dump's pages are packed with zstd, which this Python cannot read",
-            hint="Use Python 3.14 or newer, or `makedumpfile --dump-dmesg` on the dump.",
-        ) from None
-    try:
-        return bytes(zstd.ZstdDecompressor().decompress(packed, limit))
+        return bytes(zstd.ZstdDecompressor(options=options).decompress(packed, limit))
     except zstd.ZstdError as error:
         raise ValueError(str(error)) from error
+
+
+_ZSTD_MODULES = ("compression.zstd", "backports.zstd")
+_ZSTD_WINDOW = 20
+"""A frame may ask for memory of two to this power: 1 MiB, as large as any page. The default is 128 MiB."""
+
+
+def _zstd_module() -> ModuleType:
+    for name in _ZSTD_MODULES:
+        with contextlib.suppress(ModuleNotFoundError):
+            return importlib.import_module(name)
+    raise DumpError(
+        "the dump's pages are packed with zstd, which this Python cannot read without an extra package",
+        hint="pip install 'hang-collector[dump]'",
+    )
 
 
 def _lzo(packed: bytes, limit: int) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import struct
+import sys
 import zlib
 from datetime import UTC, datetime
 
@@ -14,11 +16,14 @@ from hypothesis import strategies as st
 from collector.dump import compression
 from collector.dump.first_look import look
 from collector.dump.flattened import Stream
-from collector.dump.report import Buffer, Cause
+from collector.dump.identify import inspect_source
+from collector.dump.report import Buffer, Cause, State
 from collector.errors import DumpError
 from collector.lab import vmcore
 from tests.unit.dump import ring
 from tests.unit.dump.dumps import flattened, poke
+
+zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 CRASHED = datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
 LOG = [
@@ -126,7 +131,7 @@ def test_damage_raises_nothing_but_dump_error(
         assert error.message.isprintable()
 
 
-@given(flags=st.sampled_from([1, 2, 4]), packed=st.binary(max_size=300))
+@given(flags=st.sampled_from([1, 2, 4, 32]), packed=st.binary(max_size=300))
 def test_no_page_unpacks_to_more_than_a_page(flags: int, packed: bytes) -> None:
     with contextlib.suppress(DumpError):
         assert len(compression.unpack(flags, packed, 4096)) == 4096
@@ -197,3 +202,47 @@ def test_zlib_that_unpacks_to_gigabytes_costs_a_page() -> None:
     with pytest.raises(DumpError):
         compression.unpack(compression.ZLIB, zlib.compress(bytes(100))[:-4], 4096)
     assert compression.unpack(compression.ZLIB, zlib.compress(bytes(1 << 20)), 4096) == bytes(4096)
+
+
+def zstd_dump() -> bytes:
+    """The lab's dump with every page packed anew, as `makedumpfile -z` does it."""
+    dump = lab_dump()
+    sub_blocks, bitmap_blocks = struct.unpack_from("<ii", dump, 0x1B0)
+    table = (1 + sub_blocks + bitmap_blocks) * 4096
+    (data,) = struct.unpack_from("<q", dump, table)
+    front, pages = bytearray(dump[:data]), b""
+    struct.pack_into("<I", front, 0x1A8, compression.ZSTD)
+    for at in range(table, data, 24):
+        offset, size, flags, page_flags = struct.unpack_from("<qIIQ", dump, at)
+        page = compression.unpack(flags, dump[offset : offset + size], 4096)
+        packed, flags = zstd.compress(page, level=1), compression.ZSTD
+        if len(packed) >= len(page):
+            packed, flags = page, 0
+        struct.pack_into("<qIIQ", front, at, data + len(pages), len(packed), flags, page_flags)
+        pages += packed
+    return bytes(front) + pages
+
+
+def test_a_dump_whose_pages_are_packed_with_zstd_is_whole_and_its_log_is_read() -> None:
+    dump = zstd_dump()
+    report = inspect_source(Buffer(dump))
+    assert (report.state, report.identity.details["compression"]) == (State.COMPLETE, "zstd")
+    assert texts(dump) == texts(lab_dump())
+
+
+def test_a_python_that_cannot_read_zstd_says_which_extra_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert inspect_source(Buffer(zstd_dump())).complete
+    with pytest.raises(DumpError) as refused:
+        look(Buffer(zstd_dump()))
+    assert "hang-collector[dump]" in refused.value.hint
+
+
+@pytest.mark.parametrize(("window", "refused"), [(10, False), (14, True)])
+def test_zstd_that_asks_for_more_memory_than_a_page_can_need_is_refused(window: int, refused: bool) -> None:
+    # RFC 8878, section 3.1.1: no content size, a window of 2^(10 + window), one block of 4096 equal bytes.
+    frame = b"\x28\xb5\x2f\xfd\0" + bytes((window << 3,)) + b"\x03\x80\0" + b"x"
+    assert zstd.decompress(frame) == b"x" * 4096
+    with pytest.raises(DumpError, match="damaged") if refused else contextlib.nullcontext():
+        assert compression.unpack(compression.ZSTD, frame, 4096) == b"x" * 4096
