@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -10,7 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make_certificate(path: Path, *, name: str = "db01.example.com", days: int = 1) -> Path:
+def make_certificate(
+    path: Path, *, name: str = "db01.example.com", days: int = 1, address: str = "127.0.0.1"
+) -> Path:
     """Write key and certificate to `path`; a negative number of days makes one that has expired."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -24,6 +27,10 @@ def make_certificate(path: Path, *, name: str = "db01.example.com", days: int = 
         .serial_number(x509.random_serial_number())
         .not_valid_before(min(now, end) - datetime.timedelta(days=1))
         .not_valid_after(end)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

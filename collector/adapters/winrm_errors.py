@@ -1,0 +1,94 @@
+"""What a person reads when a WinRM session fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collector.adapters.limits import Deadline
+from collector.adapters.winrm_script import MAX_ERROR
+from collector.errors import (
+    AdapterError,
+    DeadlineError,
+    ForbiddenError,
+    HostKeyError,
+    LoginRefusedError,
+    MissingExtraError,
+    PeerFailedError,
+    UnreachableError,
+)
+
+_ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
+    "refused": (
+        LoginRefusedError,
+        "WinRM at {url} refused the login{words}",
+        "Check user (DOMAIN\\user or user@domain), password, expiry and clocks. It was tried once.",
+    ),
+    "forbidden": (
+        ForbiddenError,
+        "this account may not run commands over WinRM at {url}{words}",
+        "Make it a member of Administrators, or of Remote Management Users, on the host.",
+    ),
+    "certificate": (
+        HostKeyError,
+        "the certificate of {url} is not proved{words}",
+        "Name the CA, or the host's own certificate, in `ca_file`, and the host as its certificate does.",
+    ),
+    "unreachable": (
+        UnreachableError,
+        "no connection to WinRM at {url}{words}",
+        "Check address and port, the listener (`winrm enumerate winrm/config/listener`), and firewalls.",
+    ),
+    "lost": (
+        UnreachableError,
+        "the WinRM session at {url} was lost: another login is wanted",
+        "Try again; the service may have been restarted.",
+    ),
+    "foreign": (
+        PeerFailedError,
+        "what answers at {url} is not the host's WinRM{words}",
+        "Check address and port, and that no proxy or portal stands in between.",
+    ),
+    "clear": (
+        PeerFailedError,
+        "no encryption came about with {url}, so nothing was sent",
+        "Use `tls: true`, or a transport that encrypts messages: ntlm, kerberos or credssp.",
+    ),
+    "status": (
+        PeerFailedError,
+        "{url} answered in place of WinRM{words}",
+        "After 503, http.sys lives and the WinRM service does not: the host may be hung. Probe it.",
+    ),
+    "extra": (
+        MissingExtraError,
+        "the transport {transport} needs an optional package{words}",
+        "Run `pip install 'hang-collector[windows-{transport}]'`.",
+    ),
+    "ended": (
+        AdapterError,
+        "the process that holds WinRM sessions did not start, or ended",
+        "Run `python -P -m collector.adapters.winrm_worker </dev/null` to see why.",
+    ),
+    "peer": (PeerFailedError, "WinRM at {url} failed{words}", "Look at the WinRM service on the host."),
+}
+"""By the kinds of failure of `winrm_transport`: the error, its message, its hint."""
+
+
+def error_of(failure: Mapping[str, Any], url: str, transport: str, deadline: Deadline) -> AdapterError:
+    """The error that a line `{"failed": kind, "words": text}` of the worker stands for."""
+    if failure["failed"] in ("late", "silent"):
+        return too_late(url, deadline)
+    words = "".join(c if c.isprintable() else " " for c in str(failure["words"]))[:MAX_ERROR].strip()
+    kind, message, hint = _ERRORS[failure["failed"]]
+    return kind(
+        message.format(url=url, transport=transport, words=f": {words}" if words else ""),
+        hint=hint.format(transport=transport),
+    )
+
+
+def too_late(url: str, deadline: Deadline) -> DeadlineError:
+    """Nothing came in time."""
+    return DeadlineError(
+        f"WinRM at {url} did not answer within {deadline.seconds:g} s",
+        hint="The host may be hung or overloaded: probe it, or give the step a longer deadline.",
+    )
