@@ -12,12 +12,15 @@ from typing import Protocol
 
 from collector.adapters.base import RemoteFile
 from collector.adapters.limits import Deadline
+from collector.adapters.patience import Patience
+from collector.adapters.read_ahead import ReadAhead
 from collector.adapters.sftp_packets import (
+    CHUNK,
+    DEPTH,
     Attributes,
     Fields,
     Kind,
     Packet,
-    ReadAhead,
     Splitter,
     Status,
     initialize,
@@ -29,7 +32,6 @@ from collector.adapters.sftp_packets import (
 )
 from collector.errors import (
     AdapterError,
-    DeadlineError,
     ForbiddenError,
     PeerFailedError,
     UnreachableError,
@@ -60,28 +62,6 @@ class Stream(Protocol):
         ...
 
 
-class _Patience:
-    """How long to wait for the next byte: a whole deadline, or a time without a byte."""
-
-    def __init__(self, deadline: Deadline | None, stall: float = 0.0) -> None:
-        self._deadline = deadline
-        self._stall = stall
-
-    def seconds(self) -> float:
-        return self._stall if self._deadline is None else self._deadline.remaining()
-
-    def error(self) -> DeadlineError:
-        if self._deadline is None:
-            return DeadlineError(
-                f"the host sent no byte of the file for {self._stall:g} s",
-                hint="Look whether it is still up (`probe`), then `resume` the case: it goes on from here.",
-            )
-        return DeadlineError(
-            f"the SFTP server did not answer in {self._deadline.seconds:g} s",
-            hint="The host may be hung, or its disk: probe it, and look at its console.",
-        )
-
-
 class SftpSession:
     """One SFTP session. Not for several threads; after an error nothing more can be asked of it.
 
@@ -97,7 +77,7 @@ class SftpSession:
         self._splitter = Splitter()
         self._packets: deque[Packet] = deque()
         self._number = 0
-        patience = _Patience(deadline)
+        patience = Patience("SFTP", deadline)
         self._send(initialize(), patience)
         answer = self._receive(patience)
         if answer.kind != Kind.VERSION:
@@ -115,7 +95,9 @@ class SftpSession:
             FileNotFoundError: it is not there.
             AdapterError: the server, or the connection, failed.
         """
-        answer = self._ask(Kind.STAT, path.encode("utf-8", "surrogateescape"), path, _Patience(deadline))
+        answer = self._ask(
+            Kind.STAT, path.encode("utf-8", "surrogateescape"), path, Patience("SFTP", deadline)
+        )
         if answer.kind != Kind.ATTRS:
             raise malformed("no attributes where it was asked for them")
         return _remote_file(path, Fields(answer.body).attributes())
@@ -129,7 +111,7 @@ class SftpSession:
             FileNotFoundError: it is not there, or not a folder.
             AdapterError: the server, or the connection, failed.
         """
-        patience = _Patience(deadline)
+        patience = Patience("SFTP", deadline)
         answer = self._ask(Kind.OPENDIR, folder.encode("utf-8", "surrogateescape"), folder, patience)
         handle = _handle(answer)
         found: list[RemoteFile] = []
@@ -165,11 +147,11 @@ class SftpSession:
             FileNotFoundError: there is no such file.
             AdapterError: the server, or the connection, failed.
         """
-        patience = _Patience(None, stall)
+        patience = Patience("SFTP", stall=stall)
         self._number += 1
         self._send(open_request(self._number, path.encode("utf-8", "surrogateescape")), patience)
         handle = _handle(self._answer(path, patience))
-        plan = ReadAhead(offset)
+        plan = ReadAhead(offset, CHUNK, DEPTH)
         while not plan.finished:
             wanted = b"".join(read_request(number, handle, *place) for number, *place in plan.requests())
             if wanted:
@@ -187,12 +169,12 @@ class SftpSession:
         else:
             raise _failure(answer, path)
 
-    def _ask(self, kind: Kind, name: bytes, path: str, patience: _Patience) -> Packet:
+    def _ask(self, kind: Kind, name: bytes, path: str, patience: Patience) -> Packet:
         self._number += 1
         self._send(request(kind, self._number, name), patience)
         return self._answer(path, patience)
 
-    def _answer(self, path: str, patience: _Patience) -> Packet:
+    def _answer(self, path: str, patience: Patience) -> Packet:
         """The answer to the request made last; a STATUS only when it says OK or EOF."""
         answer = self._receive(patience)
         if answer.number != self._number:
@@ -201,7 +183,7 @@ class SftpSession:
             raise _failure(answer, path)
         return answer
 
-    def _send(self, data: bytes, patience: _Patience) -> None:
+    def _send(self, data: bytes, patience: Patience) -> None:
         self._wait(patience)
         try:
             self._stream.sendall(data)
@@ -210,7 +192,7 @@ class SftpSession:
         except OSError as error:
             raise _ended() from error
 
-    def _receive(self, patience: _Patience) -> Packet:
+    def _receive(self, patience: Patience) -> Packet:
         while not self._packets:
             self._wait(patience)
             try:
@@ -224,7 +206,7 @@ class SftpSession:
             self._packets.extend(self._splitter.feed(piece))
         return self._packets.popleft()
 
-    def _wait(self, patience: _Patience) -> None:
+    def _wait(self, patience: Patience) -> None:
         seconds = patience.seconds()
         if seconds <= 0:
             raise patience.error()

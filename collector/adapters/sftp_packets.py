@@ -1,4 +1,4 @@
-"""SFTP version 3 without I/O: packets in and out, and the plan of a pipelined read.
+"""SFTP version 3 without I/O: packets in and out.
 
 The protocol is draft-ietf-secsh-filexfer-02. Nothing here waits or sends, so that it can be tested with
 every split and every lie of a peer.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,9 +20,6 @@ MAX_PACKET = 256 * 1024
 
 CHUNK = 255 * 1024
 """Bytes asked for at a time: the most that OpenSSH's server puts into one packet (`sftp-server.c`)."""
-
-MIN_CHUNK = 32 * 1024
-"""Bytes that every server must be able to answer with (section 3)."""
 
 DEPTH = 16
 """Requests outstanding. 16 chunks are 4 MiB on the way: 200 MB/s at 20 ms; more costs memory, not time."""
@@ -190,100 +186,6 @@ def safe_name(name: bytes) -> str | None:
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or len(name) > MAX_NAME:
         return None
     return name.decode("utf-8", "surrogateescape")
-
-
-@dataclass(slots=True)
-class _Range:
-    """A piece of the file that was asked for, and what came of it."""
-
-    offset: int
-    length: int
-    data: bytes = b""
-    last: bool = False  # the file ends here
-
-
-class ReadAhead:
-    """Plans a read with many requests outstanding, and puts the answers back into order.
-
-    It starts with two requests and allows one more with every answer, so that a small file costs no
-    flood. A server that answers with less than it was asked for is asked for the rest, and then for less.
-
-    Args:
-        offset: first byte wanted.
-        chunk: bytes to ask for at a time.
-        depth: requests outstanding, at most.
-    """
-
-    def __init__(self, offset: int, chunk: int = CHUNK, depth: int = DEPTH) -> None:
-        self.finished = False
-        self._next = offset
-        self._chunk = chunk
-        self._depth = depth
-        self._allowed = min(2, depth)
-        self._ended = False  # somewhere the server said: end of file
-        self._number = 0
-        self._ranges: deque[_Range] = deque()
-        self._outstanding: dict[int, _Range] = {}
-        self._unfinished: deque[_Range] = deque()
-
-    def requests(self) -> Iterator[tuple[int, int, int]]:
-        """What to ask for now: id, offset, and length of each request."""
-        while self._unfinished:
-            yield self._ask(self._unfinished.popleft())
-        while len(self._ranges) < self._allowed and not self._ended:
-            wanted = _Range(self._next, self._chunk)
-            self._next += self._chunk
-            self._ranges.append(wanted)
-            yield self._ask(wanted)
-
-    def data(self, number: int, data: bytes) -> None:
-        """Take the bytes that came for a request.
-
-        Raises:
-            PeerFailedError: they were not asked for, are none, or are more than were asked for.
-        """
-        answered = self._answered(number)
-        missing = answered.length - len(answered.data)
-        if not 0 < len(data) <= missing:
-            raise malformed(f"{len(data)} bytes where 1 to {missing} were asked for")
-        answered.data = answered.data + data if answered.data else data
-        if len(data) < missing:
-            self._unfinished.append(answered)
-            self._chunk = min(self._chunk, max(MIN_CHUNK, len(data)))
-        else:
-            self._allowed = min(self._allowed + 1, self._depth)
-
-    def end_of_file(self, number: int) -> None:
-        """There is nothing at the place that was asked for.
-
-        Raises:
-            PeerFailedError: it was not asked for.
-        """
-        answered = self._answered(number)
-        answered.length, answered.last = len(answered.data), True
-        self._ended = True
-
-    def ready(self) -> Iterator[bytes]:
-        """Bytes of the file that can be handed on, in order. The first end of file, in order, is the end."""
-        while self._ranges and len(self._ranges[0].data) == self._ranges[0].length:
-            first = self._ranges.popleft()
-            if first.data:
-                yield first.data
-            if first.last:
-                self.finished = True
-                self._ranges.clear()
-
-    def _ask(self, wanted: _Range) -> tuple[int, int, int]:
-        self._number = self._number + 1 & 0xFFFFFFFF
-        self._outstanding[self._number] = wanted
-        done = len(wanted.data)
-        return self._number, wanted.offset + done, wanted.length - done
-
-    def _answered(self, number: int) -> _Range:
-        try:
-            return self._outstanding.pop(number)
-        except KeyError:
-            raise malformed("an answer to no request") from None
 
 
 def malformed(what: str) -> PeerFailedError:

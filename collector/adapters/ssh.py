@@ -17,7 +17,8 @@ from pydantic import Field, field_validator
 from collector.adapters.base import CommandResult, RemoteFile
 from collector.adapters.known_hosts import SSH_PORT
 from collector.adapters.limits import Deadline
-from collector.adapters.ssh_connect import Hop, HostKeys, dial, forward, greet, in_time, quoted, verify
+from collector.adapters.ssh_connect import Hop, HostKeys, forward, greet, quoted, verify
+from collector.adapters.tcp import dial, in_time
 from collector.errors import ConfigError, DeadlineError, PeerFailedError, UnreachableError, UnsupportedError
 from collector.model.host import Credential, Endpoint
 
@@ -34,6 +35,8 @@ COPY_WINDOW = 64 * 1024 * 1024
 
 CHUNK = 256 * 1024
 """Bytes of a command's output to take at a time."""
+
+_NO_SSHD = "Is it switched on, does sshd listen there, does a firewall let us through? Try `probe`."
 
 
 class SshEndpoint(Endpoint):
@@ -177,7 +180,7 @@ class SshChannel:
         from collector.adapters.ssh_transport import Transport
 
         if self._transport is None:
-            transport = Transport(dial(hop, self._deadline))
+            transport = Transport(dial(hop.address, hop.port, self._deadline, hint=_NO_SSHD))
         else:
             transport = Transport(forward(self._transport, hop, self._deadline))
         stack.callback(transport.end)

@@ -1,4 +1,4 @@
-"""From nothing to a proven host: dial, through jump hosts if need be, greet, and verify the host key.
+"""From a connection to a proven host: go on through jump hosts if need be, greet, and verify the host key.
 
 Not one byte of a credential is sent from here. paramiko is imported inside functions, because the settings
 loader imports the adapters.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from collector.adapters.known_hosts import SSH_PORT, KnownHosts, Trust, default_files, fingerprint
 from collector.adapters.limits import Deadline
+from collector.adapters.tcp import place
 from collector.errors import (
     AdapterError,
     DeadlineError,
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from collector.adapters.ssh_transport import Transport
-
-T = TypeVar("T")
 
 _HOP = re.compile(
     r"(?:(?P<user>[^@\s]+)@)?(?P<address>\[[0-9A-Fa-f:.%\w]+\]|[^@:\[\]\s,]+)(?::(?P<port>\d{1,5}))?"
@@ -53,8 +49,7 @@ class Hop:
     user: str | None = None
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
+        return place(self.address, self.port)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -82,43 +77,6 @@ class HostKeys:
         """Read `file`, or the user's and the system's when it is None. Raises: ConfigError."""
         files = default_files() if file is None else (file,)
         return cls(KnownHosts.load(files), files[0], accept_any)
-
-
-def dial(hop: Hop, deadline: Deadline) -> socket.socket:
-    """Connect by TCP to the first address of `hop` that accepts.
-
-    Raises:
-        UnreachableError: the name is unknown, or no address accepts.
-    """
-    try:
-        found = in_time(
-            lambda: socket.getaddrinfo(hop.address, hop.port, type=socket.SOCK_STREAM), deadline, "resolver"
-        )
-    except TimeoutError as error:
-        raise UnreachableError(
-            f"the name {hop.address} was not resolved in {deadline.seconds:g} s",
-            hint="Check the DNS servers, or use an IP address.",
-        ) from error
-    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long for DNS
-        raise UnreachableError(
-            f"the name {hop.address} does not resolve: {error}", hint="Correct the address."
-        ) from error
-    failure: OSError | None = None
-    for left, (family, kind, protocol, _, target) in zip(range(len(found), 0, -1), found, strict=True):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(max(deadline.remaining() / left, 0.001))
-            sock.connect(target)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            failure = error
-            sock.close()
-        else:
-            return sock
-    raise UnreachableError(
-        f"no TCP connection to {hop}: {failure}",
-        hint="Is it switched on, does sshd listen there, does a firewall let us through? Try `probe`.",
-    ) from failure
 
 
 def forward(through: Transport, hop: Hop, deadline: Deadline) -> Channel:
@@ -204,24 +162,6 @@ def verify(transport: Transport, hop: Hop, keys: HostKeys, via: Hop | None = Non
         f"the host key of {hop} is unknown: {fingerprint(key)} ({kind})",
         hint=f"Compare the fingerprint on the console (ssh-keygen -lf /etc/ssh/ssh_host_*.pub); then: {add}",
     )
-
-
-def in_time(work: Callable[[], T], deadline: Deadline, name: str) -> T:
-    """Return what `work` returns, for calls that take no timeout; a late one keeps a thread of its own.
-
-    Raises:
-        TimeoutError: it took too long. Whatever `work` raises is raised, too.
-    """
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except Exception as error:  # noqa: BLE001 - the caller's thread raises it again
-            answer.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name=name).start()
-    return answer.result(deadline.remaining())
 
 
 def quoted(text: object) -> str:

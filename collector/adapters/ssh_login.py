@@ -17,7 +17,8 @@ from paramiko import Agent, ECDSAKey, Ed25519Key, PKey, RSAKey
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 
 from collector.adapters.limits import Deadline
-from collector.adapters.ssh_connect import Hop, in_time, quoted
+from collector.adapters.ssh_connect import Hop, quoted
+from collector.adapters.tcp import in_time
 from collector.config.secrets import reveal
 from collector.errors import AdapterError, ConfigError, DeadlineError, LoginRefusedError, PeerFailedError
 from collector.model.host import Credential
