@@ -164,7 +164,7 @@ if ($Arguments.Depth -eq 'all') {
     Read-Registry "$services\kbdhid\crashdump" @{ keyboard_usb_keys = 'Dump1Keys' }
 
     Read-Fact 'ram_installed' {
-        (Get-Instance 'Win32_PhysicalMemory' | Measure-Object -Property Capacity -Sum).Sum
+        (Get-Instance 'Win32_PhysicalMemory' | Measure-Object -Property 'Capacity' -Sum).Sum
     }
     Read-Fact 'volumes' {
         Get-Instance 'Win32_Volume' | ForEach-Object {
