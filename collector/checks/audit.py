@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from collector.checks import (
     controller,
+    esxi,
     linux_capture,
     linux_nmi,
     linux_survival,
@@ -67,10 +68,24 @@ _LINUX: Mapping[str, Rule] = {
     "CH-3": controller.stays_on_host,
 }
 
+_ESXI: Mapping[str, Rule] = {
+    **_EVERYWHERE,
+    "ENMI-1": esxi.nmi_panics,
+    "ENMI-2": esxi.nmi_at_boot,
+    "ECD-1": esxi.place_for_dump,
+    "ECD-2": esxi.may_dump,
+    "ECD-3": esxi.warns,
+    "ETG-1": esxi.extracted,
+    "ETG-2": esxi.room,
+    "EPR-1": esxi.proven,
+    "ESV-1": esxi.stays_purple,
+    "ESV-2": esxi.machines,
+}
+
 RULES: Mapping[Platform, Mapping[str, Rule]] = {
     Platform.LINUX: _LINUX,
     Platform.WINDOWS: _EVERYWHERE,
-    Platform.ESXI: _EVERYWHERE,
+    Platform.ESXI: _ESXI,
 }
 """The rules of each platform, by the check's id."""
 

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from collector.checks import catalog_esxi as esxi
 from collector.checks.catalog_dump import CAPTURE, FETCH, FITS
 from collector.checks.catalog_nmi import CRASH, SURVIVES, TRIGGER
 from collector.checks.check import Check
 
 CHECKS: Mapping[str, Check] = {
-    check.id: check for check in (*TRIGGER, *CRASH, *CAPTURE, *FITS, *SURVIVES, *FETCH)
+    check.id: check
+    for check in (
+        *TRIGGER,
+        *CRASH,
+        *esxi.CRASH,
+        *CAPTURE,
+        *esxi.CAPTURE,
+        *FITS,
+        *esxi.FITS,
+        *SURVIVES,
+        *esxi.SURVIVES,
+        *FETCH,
+    )
 }
 """All checks by id, in the order of the chain."""

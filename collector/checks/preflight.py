@@ -18,7 +18,7 @@ from collector.model.verdict import Level, Verdict
 
 def power(state: PowerState) -> Verdict:
     """A host without power cannot take an NMI."""
-    return _tonight("power", controller.power(state), "Power it on instead.")
+    return tonight("power", controller.power(state), "Power it on instead.")
 
 
 def watchdog(state: WatchdogState, dump_seconds: float) -> Verdict:
@@ -28,7 +28,7 @@ def watchdog(state: WatchdogState, dump_seconds: float) -> Verdict:
         state: the controller's timer.
         dump_seconds: how long the dump may take, at most.
     """
-    return _tonight(
+    return tonight(
         "watchdog",
         controller.watchdog(state, dump_seconds),
         "Stop it (`ipmitool mc watchdog off`), or go on with --accept watchdog.",
@@ -45,11 +45,11 @@ def kdump_armed(facts: Facts, now: datetime) -> Verdict:
             "Record it before the next incident: `hang-collector audit HOST` on a healthy host.",
         )
     verdict = linux_capture.armed(facts) or linux_capture.firmware_assisted(facts)
-    return _tonight(
+    return tonight(
         "kdump-armed",
         verdict,
         "Look at the screen and the serial console instead, or go on with --accept kdump-armed.",
-        _age(facts, "kexec_crash_loaded", now),
+        age(facts, "kexec_crash_loaded", now),
     )
 
 
@@ -59,22 +59,25 @@ def nmi_panics(facts: Facts, now: datetime) -> Verdict:
     if known is None:
         return Verdict("nmi-panics", Level.UNKNOWN, "it is not known whether the host panics on an NMI")
     verdict = linux_nmi.unknown_nmi(facts) or linux_nmi.architecture(facts)
-    return _tonight(
+    return tonight(
         "nmi-panics",
         verdict,
         "Only the hpwdt driver would still panic; if it is loaded, go on with --accept nmi-panics.",
-        _age(facts, known, now),
+        age(facts, known, now),
     )
 
 
-def _tonight(check: str, verdict: Verdict | None, remedy: str, age: str = "") -> Verdict:
-    """The audit's verdict with this stage's name and way out, and when it was read."""
+def tonight(check: str, verdict: Verdict | None, remedy: str, read: str = "") -> Verdict:
+    """The audit's verdict with this stage's name and way out, and when it was `read`."""
     assert verdict is not None, "one rule of each pair applies"
-    reason = f"{verdict.reason} ({age})" if age else verdict.reason
+    reason = f"{verdict.reason} ({read})" if read else verdict.reason
     return replace(verdict, check=check, reason=reason, remedy="" if verdict.level is Level.OK else remedy)
 
 
-def _age(facts: Facts, name: str, now: datetime) -> str:
+def age(facts: Facts, name: str, now: datetime) -> str:
+    """How long ago a fact was read, and over which channel; nothing where it was never read."""
+    if value(facts, name) is None:
+        return ""
     fact = facts[name]
     seconds = int((now - fact.time).total_seconds())
     days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60

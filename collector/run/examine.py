@@ -88,7 +88,7 @@ def ask_controllers(host: Host, connections: Connections, deadline: Deadline) ->
 def known_facts(
     host: Host, connections: Connections, cases: Path, diagnosis: Diagnosis, deadline: Deadline
 ) -> tuple[Facts, Sequence[str]]:
-    """Ask the host for its facts while something in it answers, and record them; otherwise recall them.
+    """Ask the host for its facts while something in it answers, and record them; recall what was not asked.
 
     Returns:
         The facts, and why channels that were tried gave none.
@@ -106,7 +106,7 @@ def known_facts(
                 troubles.append(f"{endpoint.identity}: {error.message}")
                 continue
             store.record(cases, host.name, facts)
-            return facts, troubles
+            break
     return store.recorded(cases, host.name), troubles
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from collector.adapters.base import NmiInjector, Power, Watchdog
 from collector.adapters.limits import Deadline
 from collector.checks import preflight as rules
+from collector.checks import preflight_esxi
 from collector.errors import AdapterError, CollectorError, NotHungError, PreflightError
 from collector.model.fact import Facts
 from collector.model.host import Platform
@@ -20,6 +21,7 @@ from collector.run.incident import Incident
 
 WOULD_DUMP: Mapping[Platform, Callable[[Facts, datetime], list[Verdict]]] = {
     Platform.LINUX: lambda facts, now: [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)],
+    Platform.ESXI: preflight_esxi.would_dump,
 }
 """Would an NMI end in a dump? By platform, from facts that were read now or when the host last answered."""
 
@@ -35,7 +37,7 @@ def preflight(
         NotHungError: the host answers.
         PreflightError: a check is critical and nobody accepted it, or no controller can send an NMI.
     """
-    verdicts = [_diagnosis_allows(finding, even_if_responsive=even_if_responsive)]
+    verdicts = [_diagnosis_allows(finding, drill=incident.drill, even_if_responsive=even_if_responsive)]
     if incident.playbook.steps.trigger.act is Act.SNAPSHOT:
         verdicts += snapshot.judge_price(incident)
     else:
@@ -55,7 +57,7 @@ def preflight(
     return verdicts
 
 
-def _diagnosis_allows(finding: Finding, *, even_if_responsive: bool) -> Verdict:
+def _diagnosis_allows(finding: Finding, *, drill: bool, even_if_responsive: bool) -> Verdict:
     match finding.diagnosis:
         case Diagnosis.HUNG_SOFTWARE | Diagnosis.ALREADY_CRASHED:
             return Verdict("diagnosis", Level.OK, finding.diagnosis)
@@ -66,6 +68,8 @@ def _diagnosis_allows(finding: Finding, *, even_if_responsive: bool) -> Verdict:
                 finding.reason,
                 "Ask a neighbour of the host, or its console, whether the network is to blame.",
             )
+        case Diagnosis.RESPONSIVE if drill:
+            return Verdict("diagnosis", Level.OK, f"{finding.diagnosis}, as a drill expects")
         case Diagnosis.RESPONSIVE | Diagnosis.DEGRADED if even_if_responsive:
             return Verdict("diagnosis", Level.WARNING, f"{finding.reason} (--even-if-responsive)")
         case _:

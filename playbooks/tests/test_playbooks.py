@@ -22,9 +22,12 @@ FOLDER = Path(__file__).parent
 # Programs that only look, whatever their arguments say; and the ones that only look with these arguments.
 LOOKS = {"df", "dmesg", "journalctl", "last", "ls", "tail", "uname", "uptime"}
 LOOKS_WITH = {
+    "esxcli": r"[a-z ]+ (list|get)",
     "ras-mc-ctl": r"--errors",
     "sysctl": r"[a-z.]+",
     "systemctl": r"list-units .*",
+    "vmkdump_extract": r"-l -L /dev/stdout /var/core/[a-z.*-]+",
+    "vmware": r"-vl?",
 }
 
 

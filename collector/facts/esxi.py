@@ -1,0 +1,104 @@
+"""What an ESXi host says of itself over SSH, in one round trip and without changing anything on it.
+
+One script for its `ash`, of builtins and of `esxcli ... get` and `list`, which only read. Its answers are
+lines of `name=value` or `name!reason`, as of a Linux host.
+
+Sources: ESXCLI reference, namespaces system coredump, system settings, storage filesystem, hardware memory,
+vm process; Broadcom KB 344096 (NMI settings) and KB 337182 (the purple screen and its time-out).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from collector.adapters.base import Shell
+from collector.adapters.limits import Deadline
+from collector.errors import PeerFailedError
+from collector.facts import linux
+from collector.model.fact import Fact, Facts
+
+_OPTIONS = {
+    "nmi_lint": "/Misc/NMILint1IntAction",
+    "minimal_panic": "/Misc/MinimalPanic",
+    "blue_screen_timeout": "/Misc/BlueScreenTimeout",
+    "suppress_coredump_warning": "/UserVars/SuppressCoredumpWarning",
+}
+_REPORTS = {
+    "version": "vmware -v",
+    "hostname": "hostname",
+    "coredump_partition": "esxcli system coredump partition get",
+    "coredump_file": "esxcli system coredump file get",
+    "coredump_files": "esxcli system coredump file list",
+    "coredump_network": "esxcli system coredump network get",
+    "nmi_action": "esxcli system settings kernel list -o nmiAction",
+    "memory": "esxcli hardware memory get",
+    "filesystems": "esxcli storage filesystem list",
+    "core_folder": "readlink -f /var/core",
+    "cores": "ls -l /var/core",
+}
+
+_TELL = (
+    "tell() { n=$1; shift; "
+    'if o=$("$@" 2>/dev/null); then [ -n "$o" ] && echo "$o" | while read -r l; do echo "$n=$l"; done '
+    '|| echo "$n!none"; else echo "$n!the command failed"; fi; }; '
+)
+_FEW = (
+    # The uptime comes in microseconds.
+    "up=$(esxcli system stats uptime get 2>/dev/null) && echo uptime=$((up/1000000)); "
+    "echo clock=$(date +%s); "
+)
+_REST = (
+    "".join(f"tell {name} {command}; " for name, command in _REPORTS.items())
+    + "".join(
+        f"tell {name} esxcli system settings advanced list -o {path}; " for name, path in _OPTIONS.items()
+    )
+    + "echo machines=$(esxcli vm process list 2>/dev/null | grep -c 'World ID:'); echo end=1"
+)
+
+COMMAND = _TELL + _FEW + _REST
+"""The one command of an audit. A run that is waiting for the host asks for the uptime and the clock alone."""
+
+_RUN = frozenset({"uptime", "clock"})
+NAMES = frozenset({*_RUN, *_REPORTS, *_OPTIONS, "machines", "end"})
+"""Every fact of `gather_all`."""
+
+_LIMIT = 1024 * 1024  # bytes of one answer
+
+
+def gather(shell: Shell, source: str, deadline: Deadline) -> Facts:
+    """Read how long the host is up and what time it has; `source` names the channel in each fact.
+
+    Raises:
+        PeerFailedError: the host ran the command and said nothing we know.
+        AdapterError: the channel failed.
+    """
+    return _ask(shell, _FEW, source, deadline, _RUN)
+
+
+def gather_all(shell: Shell, source: str, deadline: Deadline) -> Facts:
+    """Read all that an audit judges; every fact is there, with its value or with why it is missing.
+
+    Raises:
+        PeerFailedError: the host ran the command and said nothing we know.
+        AdapterError: the channel failed.
+    """
+    facts = dict(_ask(shell, COMMAND, source, deadline, NAMES))
+    if "end" not in facts:
+        # The last fact may be half of itself, and half a list is worse than none.
+        facts.popitem()
+    why = "the host did not say" if "end" in facts else "the answer was cut off"
+    now = datetime.now(UTC)
+    return {name: facts.get(name) or Fact(name, None, source, now, why) for name in NAMES}
+
+
+def _ask(shell: Shell, command: str, source: str, deadline: Deadline, wanted: frozenset[str]) -> Facts:
+    result = shell.run(command, deadline, limit=_LIMIT)
+    facts = linux.parse(result.stdout, source, datetime.now(UTC), wanted)
+    if any(fact.value for name, fact in facts.items() if name not in ("end", "clock", "machines")):
+        return facts
+    words = " ".join((result.stderr or result.stdout)[:100].decode("utf-8", "replace").split())
+    raise PeerFailedError(
+        f"the host answered the facts command with exit status {result.exit_status} and nothing of ESXi"
+        + (f", and said: {words}" if words else ""),
+        hint="Log in by hand and see whether `esxcli` answers; where hostd hangs, `localcli` may.",
+    )
