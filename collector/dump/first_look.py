@@ -18,7 +18,6 @@ from collector.dump.report import Cause, DumpFormat, Source
 FORMATS = frozenset({DumpFormat.KDUMP, DumpFormat.FLATTENED, DumpFormat.ELF})
 """The formats in which there is a Linux kernel to ask."""
 
-_MOST_TEXT = 32 << 20  # characters of log that are kept
 _MOST_TELLING = 40
 
 _TELLING = re.compile(
@@ -48,7 +47,8 @@ class FirstLook:
     """What the log says.
 
     Args:
-        log: every record that is kept, oldest first.
+        log: every record that was read, oldest first.
+        whole: False when that took too long, or too much memory, and older records were left out.
         telling: the lines that say what happened, the last of them when there are many.
         command_line: the kernel's own, when the log still has it.
         cause: why it panicked; None when it did not.
@@ -56,6 +56,7 @@ class FirstLook:
     """
 
     log: Sequence[Record]
+    whole: bool
     telling: Sequence[str]
     command_line: str | None
     cause: Cause | None
@@ -68,15 +69,12 @@ def look(source: Source) -> FirstLook:
     Raises:
         DumpError: the dump does not hold it, or not where its kernel says.
     """
-    log, room = [], _MOST_TEXT
-    for record in printk.records(kernel(source)):
-        log.append(record)
-        room -= len(record.text)
-        if room < 0:
-            break
+    read = printk.read(kernel(source))
+    log = read.records
     commands = (r.text.removeprefix("Command line: ") for r in log if r.text.startswith("Command line: "))
     return FirstLook(
         log=log,
+        whole=read.whole,
         telling=[str(record) for record in log if _TELLING.search(record.text)][-_MOST_TELLING:],
         command_line=next(commands, None),
         cause=_cause(log),

@@ -19,6 +19,7 @@ from collector.errors import DumpError
 
 _PAGE = 4096
 _CACHED_PAGES = 256
+_KNOWN_PAGES = 1 << 14
 _RANK_BYTES = 4096  # bytes of the bitmap between two counts that are kept
 
 # x86_64
@@ -138,6 +139,7 @@ class Kernel:
     def __init__(self, physical: Physical, info: Mapping[str, str]) -> None:
         self._physical = physical
         self._info = info
+        self._known: dict[int, int] = {}
         self._phys_base = self.number("NUMBER(phys_base)")
         self._root = self._in_image(self.symbol("init_top_pgt", "swapper_pg_dir"))
         five_levels = self.number("NUMBER(pgtable_l5_enabled)", default=0)
@@ -179,8 +181,9 @@ class Kernel:
         """Return exactly `size` bytes from an address of the kernel. Raises: DumpError."""
         parts = []
         while size > 0:
-            part = min(size, _PAGE - address % _PAGE)
-            parts.append(self._physical.read(self._translate(address), part))
+            number, inside = divmod(address, _PAGE)
+            part = min(size, _PAGE - inside)
+            parts.append(self._physical.read(self._page(number) + inside, part))
             address += part
             size -= part
         return b"".join(parts)
@@ -192,8 +195,17 @@ class Kernel:
     def _in_image(self, address: int) -> int:
         return (address - _KERNEL_MAP + self._phys_base) % (1 << 64)
 
+    def _page(self, number: int) -> int:
+        """Return where a page of the kernel's addresses is, and remember it, as the processor does."""
+        place = self._known.get(number)
+        if place is None:
+            if len(self._known) >= _KNOWN_PAGES:
+                self._known.clear()
+            place = self._known[number] = self._translate(number * _PAGE)
+        return place
+
     def _translate(self, address: int) -> int:
-        """Walk the page tables, as the processor does."""
+        """Walk the page tables."""
         table = self._root
         for shift in self._shifts:
             place = table + (address >> shift & 511) * 8

@@ -7,7 +7,10 @@ by which either describes itself in VMCOREINFO.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.dump.memory import Kernel
@@ -15,7 +18,12 @@ from collector.errors import DumpError
 
 _MOST_LOG_BYTES = 1 << 31  # LOG_BUF_LEN_MAX
 _MOST_DESCRIPTOR_BITS = 26  # a ring of the largest log has so many records of 32 bytes
-_MOST_RECORDS = 1 << 20
+_MOST_RECORDS = 1 << 22
+
+_MOST_TEXT = 32 << 20  # characters of log that are kept
+_RECORD_COST = 100  # characters that a record costs in memory besides its text
+_LONGEST_READ = 20.0
+"""Seconds. A log of 32 MiB is read in half of that; a damaged ring could lead on for minutes."""
 
 _WORD = 8  # bytes of an unsigned long
 _STATE_SHIFT = 62  # the state of a descriptor is in its two highest bits
@@ -38,17 +46,40 @@ class Record:
         return stamp + self.text.replace("\n", "\n" + " " * len(stamp))
 
 
-def records(kernel: Kernel) -> Iterator[Record]:
-    """Yield the log, oldest first.
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What could be read of the log, oldest first; not `whole` when older records were left out."""
+
+    records: Sequence[Record]
+    whole: bool
+
+
+def read(kernel: Kernel, seconds: float = _LONGEST_READ) -> Log:
+    """Read the log from its newest record back, for the last words matter most.
+
+    Args:
+        kernel: the crashed kernel.
+        seconds: how long that may take; what is older than what was read by then is left out.
 
     Raises:
         DumpError: the log is not in the dump, or the kernel does not say where it is.
     """
-    return _ring(kernel) if kernel.names("prb") else _plain(kernel)
+    ends, room = time.monotonic() + seconds, _MOST_TEXT
+    kept: deque[Record] = deque()
+    for record in _ring(kernel) if kernel.names("prb") else _plain(kernel):
+        if record is not None:
+            kept.appendleft(record)
+            room -= len(record.text) + _RECORD_COST
+        if room < 0 or time.monotonic() > ends:
+            return Log(kept, whole=False)
+    return Log(kept, whole=True)
 
 
-def _plain(kernel: Kernel) -> Iterator[Record]:
-    """The records of kernels up to 5.9: one after the other in a buffer; one of no length wraps around."""
+def _plain(kernel: Kernel) -> Iterator[Record | None]:
+    """The records of kernels up to 5.9, newest first, and None for each step on the way to the newest.
+
+    They lie one after the other in a buffer, and only the oldest is known; one of no length wraps around.
+    """
     buffer = kernel.unsigned(kernel.symbol("log_buf"))
     size = kernel.unsigned(kernel.symbol("log_buf_len"), 4)
     at = kernel.unsigned(kernel.symbol("log_first_idx"), 4)
@@ -57,19 +88,18 @@ def _plain(kernel: Kernel) -> Iterator[Record]:
     when, length, text_length = (
         kernel.offset(f"printk_log.{field}") for field in ("ts_nsec", "len", "text_len")
     )
-    wrapped = False
-    for _ in range(_MOST_RECORDS):
-        if at == end or at + header > min(size, _MOST_LOG_BYTES):
-            return
+    places, wrapped = array("I"), False
+    while at != end and at + header <= min(size, _MOST_LOG_BYTES) and len(places) < _MOST_RECORDS:
         step = kernel.unsigned(buffer + at + length, 2)
-        if not step:
-            if wrapped:
-                return
-            at, wrapped = 0, True
-            continue
-        text = kernel.read(buffer + at + header, kernel.unsigned(buffer + at + text_length, 2))
-        yield _record(kernel.unsigned(buffer + at + when), text)
-        at += step
+        if not step and wrapped:
+            break
+        if step:
+            places.append(at)
+        at, wrapped = (at + step, wrapped) if step else (0, True)
+        yield None
+    for place in reversed(places):
+        text = kernel.read(buffer + place + header, kernel.unsigned(buffer + place + text_length, 2))
+        yield _record(kernel.unsigned(buffer + place + when), text)
 
 
 class _Ring:
@@ -131,14 +161,12 @@ class _Ring:
         return self._kernel.read(self.text + start + _WORD, max(0, min(length, block)))
 
 
-def _ring(kernel: Kernel) -> Iterator[Record]:
-    """The records of 5.10 and later: descriptors and texts in rings of their own."""
+def _ring(kernel: Kernel) -> Iterator[Record | None]:
+    """The records of 5.10 and later, newest first: descriptors and texts in rings of their own."""
     ring = _Ring(kernel)
     count = (ring.newest - ring.oldest & _ID) + 1
     for step in range(min(count, 1 << ring.bits, _MOST_RECORDS)):
-        record = ring.record(ring.oldest + step)
-        if record is not None:
-            yield record
+        yield ring.record(ring.newest - step)
 
 
 def _record(nanoseconds: int, text: bytes) -> Record:

@@ -31,7 +31,7 @@ def inspected(dumps: Sequence[Inspected]) -> None:
         for line in dump.look.telling if dump.look else ():
             console.print(plain(line), soft_wrap=True)
         if dump.trouble:
-            console.print(plain(f"no kernel log: {dump.trouble}"), soft_wrap=True)
+            console.print(plain(f"kernel log: {dump.trouble}"), soft_wrap=True)
         for text in (dump.verdict.note, dump.verdict.remedy and f"next: {dump.verdict.remedy}"):
             if text:
                 console.print(plain(text), soft_wrap=True)
@@ -39,11 +39,11 @@ def inspected(dumps: Sequence[Inspected]) -> None:
 
 
 def logs(dumps: Sequence[Inspected]) -> None:
-    """The kernel log of each dump, as `dmesg` prints it, and nothing else; why there is none on stderr."""
+    """The kernel log of each dump, as `dmesg` prints it, and nothing else; what is wrong on stderr."""
     for dump in dumps:
         for record in dump.look.log if dump.look else ():
             print(printable(str(record)))
-        if dump.look is None:
+        if dump.look is None or dump.trouble:
             err().print(plain(f"{dump.path.name}: {dump.trouble or 'it is no dump of a Linux kernel'}"))
 
 

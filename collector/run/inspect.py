@@ -20,7 +20,7 @@ from collector.run.history import crash_expected_since
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One dump, the verdict on it, and what its kernel says; `trouble` is why that could not be read."""
+    """One dump, the verdict on it, and what its kernel says; `trouble` is why that is not all."""
 
     path: Path
     verdict: Verdict
@@ -71,6 +71,8 @@ def inspect_file(path: Path, *, since: datetime | None = None, host: str = "") -
             except DumpError as error:
                 trouble = f"{error.message} ({error.hint})"
     if look is not None:
+        if not look.whole:
+            trouble = f"only its newest {len(look.log)} records were read: all of it would take too long"
         identity = replace(report.identity, cause=look.cause, uptime=look.uptime)
         report = replace(report, identity=identity)
     return Inspected(path, judge(report, since=since, host=host), look, trouble)

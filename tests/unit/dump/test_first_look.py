@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import struct
 import sys
+import time
 import zlib
 from datetime import UTC, datetime
 
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.dump import compression
+from collector.dump import compression, printk
 from collector.dump.first_look import look
 from collector.dump.flattened import Stream
 from collector.dump.identify import inspect_source
+from collector.dump.memory import kernel
 from collector.dump.report import Buffer, Cause, State
 from collector.errors import DumpError
 from collector.lab import vmcore
@@ -79,8 +81,34 @@ def test_a_text_that_would_wrap_lies_at_the_start_of_the_ring(room: int) -> None
 def test_more_records_than_the_ring_holds_are_never_read() -> None:
     dump = ring.core([b"text"] * 16)
     assert len(texts(dump)) == 16
-    newest = dump.index(struct.pack("<QQ", (1 << 40) + 15, 1 << 40))
-    assert len(texts(poke(dump, newest, "<Q", 1 << 61))) == 16
+    oldest = dump.index(struct.pack("<QQ", (1 << 40) + 15, 1 << 40)) + 8
+    assert len(texts(poke(dump, oldest, "<Q", 1))) == 16
+
+
+def test_of_a_log_that_is_too_long_the_newest_records_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printk, "_MOST_TEXT", 250)
+    for dump, newest in (
+        (ring.core([b"%d" % number for number in range(16)]), ["13", "14", "15"]),
+        (lab_dump(), [text for _, text in LOG[-2:]]),
+    ):
+        found = look(Buffer(dump))
+        assert ([record.text for record in found.log], found.whole) == (newest, False)
+
+
+def hostile_ring() -> bytes:
+    """A ring that promises 2^26 records, each of them the same one."""
+    info = ring.INFO.replace("SIZE(prb_desc)=24", "SIZE(prb_desc)=00")
+    dump = ring.core([b""], info=info.replace("SIZE(printk_info)=88", "SIZE(printk_info)=00"))
+    memory = len(dump) - 7 * 4096
+    dump = poke(dump, memory + ring.RING - ring.BASE + 16, "<I", 26)
+    return poke(dump, memory + ring.RING - ring.BASE + 40, "<Q", (1 << 40) + (1 << 26))
+
+
+def test_a_ring_that_promises_millions_of_records_costs_no_more_time_than_allowed() -> None:
+    started = time.monotonic()
+    log = printk.read(kernel(Buffer(hostile_ring())), seconds=0.2)
+    assert time.monotonic() - started < 10
+    assert not log.whole
 
 
 @pytest.mark.parametrize("state", [0, ring.REUSABLE])
