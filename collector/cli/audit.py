@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from collector.cli.shared import ConfigOption, settings, warn
+from collector.cli.shared import ConfigOption, EveryoneOption, GroupOption, chosen_hosts, settings, warn
 
 if TYPE_CHECKING:
     from collector.config.settings import Settings
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collector.model.host import Host
 
 T = TypeVar("T")
+
+Watch = Callable[["Iterator[HostAudit]", int], "Iterator[HostAudit]"]
+"""Passes the rows of so many hosts on while they come, and may show them."""
 
 _FORMATS = ("table", "json", "nagios")
 
@@ -41,7 +44,8 @@ def audit(
     hosts: Annotated[
         list[str] | None, typer.Argument(help="Hosts of the settings file; web[01-40] is a range.")
     ] = None,
-    everyone: Annotated[bool, typer.Option("--all", help="Every host of the settings file.")] = False,
+    everyone: EveryoneOption = False,
+    group: GroupOption = None,
     retry_from: Annotated[
         Path | None, typer.Option(help="The hosts that did not answer in this JSON report.")
     ] = None,
@@ -74,49 +78,49 @@ def audit(
     _one_of("--format", output, *_FORMATS)
     _one_of("--remedy", remedy, "", "sh")
     _one_of("--since", since, "", "last")
-    if [everyone, bool(hosts), retry_from is not None].count(True) != 1:
-        raise typer.BadParameter("name the hosts, or --all of them, or --retry-from", param_hint="HOSTS")
+    if [everyone, bool(hosts), bool(group), retry_from is not None].count(True) != 1:
+        raise typer.BadParameter("name the hosts, or give --all, --group or --retry-from", param_hint="HOSTS")
     if (changed and not since) or (since and max_age is not None):
         raise typer.BadParameter("--changed needs it, and --max-age rules it out", param_hint="--since")
 
     from collector.checks.audit import worst
     from collector.fleet.failures import MaxFailures
+    from collector.render.fleet import as_they_come
     from collector.render.reports import Report
 
     files = [_parsed("--report", text, Report.parse) for text in reports or []]
     limit = _parsed("--max-failures", max_failures, MaxFailures.parse) if max_failures else None
     known = settings(config)
-    chosen = _chosen(known, hosts or [], retry_from)
+    chosen = _unanswered(known, retry_from) if retry_from else chosen_hosts(known, hosts, group)
+    watch = _unwatched if output == "nagios" else as_they_come
     found: Sequence[Change] = ()
     if max_age is not None:
         seen = _recorded(known, chosen, history, max_age)
     elif since:
-        seen, found = _compared(known, chosen, history, lambda: _asked(known, chosen, seconds, limit))
+        seen, found = _compared(known, chosen, history, lambda: _asked(known, chosen, seconds, limit, watch))
     else:
-        seen = _asked(known, chosen, seconds, limit)
+        seen = _asked(known, chosen, seconds, limit, watch)
     for file in files:
         file.write(seen)
     _show(seen, found if since else None, "sh" if remedy else "changes" if changed else output)
     raise typer.Exit(Status[worst(one.level for one in seen).name])
 
 
-def _chosen(known: Settings, names: Sequence[str], retry_from: Path | None) -> list[Host]:
+def _unanswered(known: Settings, report: Path) -> list[Host]:
     from collector.errors import InventoryError
     from collector.fleet.audits import unanswered
     from collector.inventory.select import select
 
-    chosen = select(known, unanswered(retry_from) if retry_from else names or list(known.hosts))
+    chosen = select(known, unanswered(report))
     if not chosen:
-        place = retry_from or known.path
         raise InventoryError(
-            f"there is nobody to ask in {place}",
-            hint="Every host of the report answered." if retry_from else "Add hosts under `hosts`.",
+            f"there is nobody to ask again in {report}", hint="Every host of the report answered."
         )
     return chosen
 
 
 def _asked(
-    known: Settings, chosen: Sequence[Host], seconds: float, limit: MaxFailures | None
+    known: Settings, chosen: Sequence[Host], seconds: float, limit: MaxFailures | None, watch: Watch
 ) -> list[HostAudit]:
     """Audit the hosts now; the rows in the order of the hosts."""
     from collector.adapters.registry import Connections
@@ -127,8 +131,13 @@ def _asked(
     connections = Connections(known.credentials, warn)
     engine = LocalEngine(seconds)
     rows = audit_all(chosen, connections, known.cases, engine=engine, observe=observe, limit=limit)
-    by_name = {row.host: row for row in rows}
+    by_name = {row.host: row for row in watch(rows, len(chosen))}
     return [by_name[host.name] for host in chosen]
+
+
+def _unwatched(rows: Iterator[HostAudit], _total: int) -> Iterator[HostAudit]:
+    """A plugin's output is its one line, also on a terminal."""
+    return rows
 
 
 def _recorded(known: Settings, chosen: Sequence[Host], url: str, hours: float) -> list[HostAudit]:

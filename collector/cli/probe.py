@@ -6,11 +6,24 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings, warn
+from collector.cli.shared import (
+    ConfigOption,
+    EveryoneOption,
+    FormatOption,
+    GroupOption,
+    checked_format,
+    chosen_hosts,
+    settings,
+    warn,
+)
 
 
 def probe(
-    hosts: Annotated[list[str], typer.Argument(help="Hosts of the settings file; web[01-40] is a range.")],
+    hosts: Annotated[
+        list[str] | None, typer.Argument(help="Hosts of the settings file; web[01-40] is a range.")
+    ] = None,
+    everyone: EveryoneOption = False,
+    group: GroupOption = None,
     seconds: Annotated[float, typer.Option("--deadline", help="Seconds for one look.", min=1)] = 10.0,
     output: FormatOption = "table",
     config: ConfigOption = None,
@@ -20,10 +33,12 @@ def probe(
     Changes nothing on the host. On a Linux host that answers, it also records whether kdump is armed,
     for the night it does not.
     """
+    if [everyone, bool(hosts), bool(group)].count(True) != 1:
+        raise typer.BadParameter("name the hosts, or give --all or --group", param_hint="HOSTS")
+
     from collector.adapters.limits import Deadline
     from collector.adapters.registry import Connections
     from collector.fleet.local import LocalEngine
-    from collector.inventory.select import select
     from collector.model.host import Host
     from collector.probe.attempt import CONNECT_SECONDS
     from collector.probe.io import observe
@@ -40,7 +55,7 @@ def probe(
         known_facts(host, connections, known.cases, seen.finding.diagnosis, Deadline.after(seconds))
         return seen
 
-    chosen = select(known, hosts)
+    chosen = chosen_hosts(known, hosts, group)
     rows = {
         row.host: row for row in LocalEngine(2 * max(seconds, CONNECT_SECONDS)).submit(chosen, look).rows()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,19 @@ import typer
 
 if TYPE_CHECKING:
     from collector.config.settings import Settings
+    from collector.model.host import Host
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config", "-c", help="Settings file; otherwise HC_CONFIG, ./hang-collector.yaml, and so on."
+    ),
+]
+EveryoneOption = Annotated[bool, typer.Option("--all", help="Every host of the settings file.")]
+GroupOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group", "-g", metavar="TAG", help="The hosts with this tag; repeatable, for any of them."
     ),
 ]
 FormatOption = Annotated[str, typer.Option("--format", "-f", help="table or json.")]
@@ -27,6 +36,22 @@ def settings(config: Path | None) -> Settings:
     from collector.config.loader import load
 
     return load(locate(config), controllers=controller_settings(), channels=channel_settings())
+
+
+def chosen_hosts(known: Settings, names: Sequence[str] | None, tags: Sequence[str] | None) -> list[Host]:
+    """The hosts of these names, or with one of these tags; with neither, all there are.
+
+    Raises:
+        InventoryError: a name or a tag is unknown, or there is no host at all.
+    """
+    from collector.errors import InventoryError
+    from collector.inventory.select import select, tagged
+
+    if not known.hosts:
+        raise InventoryError(f"there is nobody to ask in {known.path}", hint="Add hosts under `hosts`.")
+    if tags:
+        return tagged(known, tags)
+    return select(known, names or list(known.hosts))
 
 
 def checked_format(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which hosts are meant by the names on the command line."""
+"""Which hosts are meant by the names and the tags on the command line."""
 
 from __future__ import annotations
 
@@ -25,3 +25,19 @@ def select(settings: Settings, names: Sequence[str]) -> list[Host]:
             hint="Correct the name, or add the host under `hosts`.",
         )
     return [settings.hosts[name] for name in wanted]
+
+
+def tagged(settings: Settings, tags: Sequence[str]) -> list[Host]:
+    """The hosts that have any of these tags, in the order of the settings file.
+
+    Raises:
+        InventoryError: no host has one of the tags; a word that was mistyped must not pass for a group.
+    """
+    known = {tag for host in settings.hosts.values() for tag in host.tags}
+    for tag in tags:
+        if tag not in known:
+            raise InventoryError(
+                f"no host of {settings.path} has the tag {tag!r}{did_you_mean(tag, known)}",
+                hint="Correct it, or add it to the `tags` of the hosts.",
+            )
+    return [host for host in settings.hosts.values() if not host.tags.isdisjoint(tags)]

@@ -13,6 +13,7 @@ from collector.model.audit import CheckVerdict, HostAudit
 from collector.model.result import Outcome
 from collector.model.verdict import Level
 from collector.render.console import out, plain, word
+from collector.render.fleet import count, fleet
 from collector.render.reports import worst_first
 from collector.render.text import printable
 
@@ -20,25 +21,11 @@ _LAST = ("reboot",)  # commands that come once, after all others
 
 
 def audits(seen: Sequence[HostAudit]) -> None:
-    """Each host's answer, chain and checks; the worst host first, then one line that counts."""
-    console = out()
-    for one in worst_first(seen):
-        console.print(plain(one.host), style="bold", end=": ")
-        console.print(word(one.level))
-        console.print(plain(one.reason))
-        console.print(_chain(one))
-        if one.estimate:
-            about = f"{size(one.estimate.bytes)} in {span(one.estimate.seconds)}"
-            console.print(plain(f"a dump takes about {about} ({one.estimate.how})"))
-        for step in one.gathered:
-            if step.outcome is not Outcome.SUCCESS:
-                console.print(plain(f"{step.step}: {step.outcome}: {step.detail}"), style="yellow")
-        console.print(_checks(one.verdicts))
-        for verdict in one.verdicts:
-            if verdict.remedy:
-                console.print(plain(f"{verdict.id}: {verdict.remedy}"))
-        console.print()
-    console.print(_count(seen))
+    """The whole chain of one host; of several, the hosts that are alike together."""
+    if len(seen) == 1:
+        _host(seen[0])
+    else:
+        fleet(seen)
 
 
 def remedies(seen: Sequence[HostAudit]) -> None:
@@ -63,12 +50,34 @@ def nagios(seen: Sequence[HostAudit]) -> None:
     ordered = worst_first(seen)
     text = f"{ordered[0].host}: {ordered[0].reason}"
     if len(seen) > 1:
-        text = f"{_count(seen)}; {text}" if level is not Level.OK else _count(seen)
+        text = f"{count(seen)}; {text}" if level is not Level.OK else count(seen)
     print(f"{level.upper()} - {_status(text)} | {_figures(seen)}")
     if len(seen) > 1:
         for one in ordered:
             if one.level is not Level.OK:
                 print(_status(f"{one.level.upper()} - {one.host}: {one.reason}"))
+
+
+def _host(one: HostAudit) -> None:
+    """The answer, the chain, every check, and what would mend it."""
+    console = out()
+    console.print(plain(one.host), style="bold", end=": ")
+    console.print(word(one.level))
+    console.print(plain(one.reason))
+    console.print()
+    console.print(_chain(one))
+    console.print()
+    if one.estimate:
+        about = f"{size(one.estimate.bytes)} in {span(one.estimate.seconds)}"
+        console.print(plain(f"a dump takes about {about} ({one.estimate.how})"))
+    for step in one.gathered:
+        if step.outcome is not Outcome.SUCCESS:
+            console.print(plain(f"{step.step}: {step.outcome}: {step.detail}"), style="yellow")
+    console.print(_checks(one.verdicts))
+    console.print()
+    for verdict in one.verdicts:
+        if verdict.remedy:
+            console.print(plain(f"{verdict.id}: {verdict.remedy}"))
 
 
 def _chain(one: HostAudit) -> Table:
@@ -87,12 +96,6 @@ def _checks(verdicts: Sequence[CheckVerdict]) -> Table:
     for one in verdicts:
         table.add_row(one.id, word(one.level), plain(one.reason))
     return table
-
-
-def _count(seen: Sequence[HostAudit]) -> str:
-    levels = Counter(one.level for one in seen)
-    said = ", ".join(f"{levels[level]} {level}" for level in Level if levels[level])
-    return f"{len(seen)} host(s): {said}"
 
 
 def _figures(seen: Sequence[HostAudit]) -> str:

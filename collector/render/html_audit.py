@@ -12,9 +12,9 @@ from datetime import datetime
 
 from collector.case.story import tone
 from collector.case.wording import shown, size, span
-from collector.inventory.folding import fold
 from collector.model.audit import HostAudit
 from collector.model.verdict import Level
+from collector.render.fleet import groups
 
 
 def page(audits: Sequence[HostAudit], now: datetime) -> str:
@@ -37,11 +37,3 @@ def page(audits: Sequence[HostAudit], now: datetime) -> str:
         answered=sum(one.answered for one in audits),
         now=now,
     )
-
-
-def groups(audits: Sequence[HostAudit]) -> list[tuple[Level, str, str, int]]:
-    """Hosts of the same verdict and reason together: level, reason, folded names, and how many they are."""
-    together: dict[tuple[Level, str], list[str]] = {}
-    for one in audits:
-        together.setdefault((one.level, one.reason), []).append(one.host)
-    return [(level, reason, fold(hosts), len(hosts)) for (level, reason), hosts in together.items()]

@@ -51,6 +51,25 @@ def test_every_report_has_every_host_and_the_unanswered_are_asked_again(fleet: L
     assert [row["host"] for row in json.loads(again.stdout)["hosts"]] == ["db02", "db03"]
 
 
+def test_a_group_is_the_hosts_with_its_tag(fleet: Lab) -> None:
+    text = fleet.settings.read_text().replace("db03: {", "db03: {tags: [rack1], ").replace(
+        "db02: {", "db02: {tags: [rack1, prod], "
+    )  # fmt: skip
+    fleet.settings.write_text(text)
+    for options, hosts in ((["-g", "rack1"], ["db02", "db03"]), (["--group", "prod"], ["db02"])):
+        rows = json.loads(audit(fleet, *options, "--format", "json").stdout)["hosts"]
+        assert [row["host"] for row in rows] == hosts
+    rows = json.loads(cli(fleet, "probe", "-g", "prod", "--format", "json").stdout)["hosts"]
+    assert [row["host"] for row in rows] == ["db02"]
+    assert cli(fleet, "audit", "-g", "rack").returncode == ExitCode.CONFIG
+
+
+def test_the_screen_of_a_fleet_is_worst_first_and_counts_who_answered(fleet: Lab) -> None:
+    shown = audit(fleet, "--all").stdout
+    assert "1 of 3 answered: " in shown
+    assert shown.index("critical") < shown.index("db[02-03]") < shown.index("db01") < shown.index("answered")
+
+
 def test_what_changed_is_shown_and_what_is_recorded_is_believed_for_a_time(fleet: Lab) -> None:
     first = audit(fleet, "db01", "--since", "last", "--changed")
     assert "verdict" in first.stdout, first.stderr
@@ -78,7 +97,8 @@ def test_too_many_failures_stop_the_rest_and_no_row_is_lost(fleet: Lab) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        (), ("db01", "--all"), ("db01", "--changed"), ("db01", "--report", "pdf:x"),
+        (), ("db01", "--all"), ("--all", "-g", "rack1"), ("db01", "-g", "rack1"),
+        ("db01", "--changed"), ("db01", "--report", "pdf:x"),
         ("db01", "--since", "1h"), ("db01", "--max-failures", "lots"),
         ("db01", "--since", "last", "--max-age", "3"),
     ],

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from collector.config.settings import Settings
 from collector.errors import InventoryError
-from collector.inventory.select import select
+from collector.inventory.select import select, tagged
 from collector.model.host import Host, Platform
 
 NAMES = ("db01", "web01", "web02", "web03", "web10")
@@ -44,3 +45,22 @@ def test_all_unknown_names_are_told_folded() -> None:
 def test_one_wrong_name_selects_nothing() -> None:
     with pytest.raises(InventoryError):
         selected("db01", "nothing-like-it")
+
+
+TAGGED = dataclasses.replace(
+    SETTINGS,
+    hosts={
+        name: Host(name, Platform.LINUX, name, tags=frozenset(tags))
+        for name, tags in {"db01": ["prod", "rack1"], "web01": ["rack1"], "web02": []}.items()
+    },
+)
+
+
+def test_a_tag_chooses_every_host_that_has_it_and_several_tags_any_of_them() -> None:
+    assert [host.name for host in tagged(TAGGED, ["prod"])] == ["db01"]
+    assert [host.name for host in tagged(TAGGED, ["rack1", "prod"])] == ["db01", "web01"]
+
+
+def test_a_tag_that_nobody_has_is_refused_and_not_taken_for_an_empty_group() -> None:
+    with pytest.raises(InventoryError, match=r"has the tag 'rack'; did you mean `rack1`\?"):
+        tagged(TAGGED, ["prod", "rack"])
