@@ -19,12 +19,17 @@ AT_ONCE = 400
 SECONDS = 5.0
 """What each of them gets: longer than a lost SYN needs to be sent again twice."""
 
+FEW = 32
+"""Endpoints that are no burst; of more, those that were silent are asked once more."""
+
 _PROTOCOLS: Mapping[str, str] = {"ssh": "ssh", "winrm": "winrm", "smb": "smb", "ipmi": "rmcp"}
 """What to ask an endpoint of this type. Other types are asked by their adapters alone."""
 
+_SILENT = (Reach.SILENT, Reach.CONNECTED)
+
 
 def unreachable(hosts: Sequence[Host], observe: Observe) -> dict[str, AdapterError]:
-    """Ask every endpoint of `hosts` once; say of those that give no answer why, by their identity.
+    """Ask every endpoint of `hosts`; say of those that give no answer why, by their identity.
 
     An endpoint behind a jump host cannot be asked from here, and is left out.
     """
@@ -34,15 +39,24 @@ def unreachable(hosts: Sequence[Host], observe: Observe) -> dict[str, AdapterErr
             target = _target(host, endpoint)
             if target is not None:
                 asked.setdefault(target, []).append(endpoint.identity)
+    seen = _look(list(asked), observe)
+    if len(asked) > FEW:
+        # So many questions at once can be too much for the way there, or for a server of many addresses.
+        seen |= _look([target for target, one in seen.items() if one.reach in _SILENT], observe)
     found: dict[str, AdapterError] = {}
-    targets = list(asked)
+    for target, observation in seen.items():
+        error = _error(observation)
+        if error is not None:
+            found |= dict.fromkeys(asked[target], error)
+    return found
+
+
+def _look(targets: Sequence[Target], observe: Observe) -> dict[Target, Observation]:
+    seen: dict[Target, Observation] = {}
     for begin in range(0, len(targets), AT_ONCE):
         batch = targets[begin : begin + AT_ONCE]
-        for target, observation in zip(batch, observe(batch, SECONDS), strict=True):
-            error = _error(observation)
-            if error is not None:
-                found.update(dict.fromkeys(asked[target], error))
-    return found
+        seen |= zip(batch, observe(batch, SECONDS), strict=True)
+    return seen
 
 
 def _target(host: Host, endpoint: Endpoint) -> Target | None:

@@ -13,7 +13,7 @@ from collector.fleet import reach
 from collector.lab.bmc import Bmc, Board
 from collector.model.host import Endpoint, Host, Platform
 from collector.probe.io import observe
-from collector.probe.observation import Observation, Target
+from collector.probe.observation import Observation, Reach, Target
 from tests.peers.server import free_port
 from tests.peers.sshd import sshd
 
@@ -57,6 +57,24 @@ def test_an_endpoint_of_many_hosts_is_asked_once() -> None:
     found = reach.unreachable([host(f"db{number}", shared) for number in range(50)], look)
     assert len(asked) == 1
     assert list(found) == [shared.identity]
+
+
+def test_a_host_that_a_burst_kept_from_answering_is_asked_again_and_found_alive(tmp_path: Path) -> None:
+    looks: list[int] = []
+
+    def look(targets: Sequence[Target], seconds: float) -> Sequence[Observation]:
+        looks.append(len(targets))
+        if len(looks) == 1:
+            return [Observation(t, Reach.CONNECTED, seconds, {}) for t in targets]
+        return observe(targets, seconds)
+
+    with sshd(tmp_path / "sshd", "ListenAddress=0.0.0.0") as server:
+        hosts = [
+            host(f"db{n}", SshEndpoint(address=f"127.0.0.{n}", port=server.port))
+            for n in range(1, reach.FEW + 2)
+        ]
+        assert reach.unreachable(hosts, look) == {}
+    assert looks == [reach.FEW + 1, reach.FEW + 1]
 
 
 def test_more_endpoints_than_are_asked_at_once_lose_none() -> None:
