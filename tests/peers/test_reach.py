@@ -65,7 +65,7 @@ def test_a_host_that_a_burst_kept_from_answering_is_asked_again_and_found_alive(
     def look(targets: Sequence[Target], seconds: float) -> Sequence[Observation]:
         looks.append(len(targets))
         if len(looks) == 1:
-            return [Observation(t, Reach.CONNECTED, seconds, {}) for t in targets]
+            return [Observation("ssh", t.address, t.port, Reach.CONNECTED, seconds, {}) for t in targets]
         return observe(targets, seconds)
 
     with sshd(tmp_path / "sshd", "ListenAddress=0.0.0.0") as server:
