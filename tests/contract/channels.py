@@ -13,26 +13,36 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.base import HostChannel
+from collector.adapters.base import Files, Shell
 from collector.adapters.fake import MACHINES, FakeChannel, FakeEndpoint, FakeMachine, Life
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh import SshChannel, SshEndpoint
+from collector.adapters.winrm import WinrmChannel
 from collector.model.host import Credential, SecretRef
 from tests.peers.sshd import Sshd, sshd
+from tests.peers.windows_host import WindowsHost
+from tests.peers.winrm_login import winrm_endpoint, winrm_login
+from tests.peers.wsman import wsman
 
 
 @dataclass(frozen=True)
 class Rig:
     """A logged-in channel, and how to put things on the host behind it.
 
-    `put` writes a file below `folder` and returns its remote path; `say` returns a command that prints
-    these bytes.
+    `put` writes a file below `folder` and returns its remote path. Where the channel is a shell as well,
+    `say` returns a command that prints these bytes.
     """
 
-    channel: HostChannel
+    channel: Files
     folder: str
     put: Callable[[str, bytes], str]
-    say: Callable[[bytes], str]
+    say: Callable[[bytes], str] = lambda data: ""
+
+    @property
+    def shell(self) -> Shell:
+        """The channel, which is a shell."""
+        assert isinstance(self.channel, Shell)
+        return self.channel
 
 
 def credential_for(server: Sshd) -> Credential:
@@ -90,4 +100,26 @@ def fake(folder: Path) -> Iterator[Rig]:
         del MACHINES[machine.name]
 
 
-RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {"ssh": ssh, "fake": fake}
+@contextlib.contextmanager
+def winrm(folder: Path) -> Iterator[Rig]:
+    """The WS-Management server, with drive C: in a folder."""
+    drive = folder / "drive"
+    drive.mkdir()
+
+    def put(name: str, data: bytes) -> str:
+        path = drive / "srv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return f"/C:/srv/{name}"
+
+    with (
+        wsman(folder / "wsman", WindowsHost(drive)) as server,
+        WinrmChannel(winrm_endpoint(server), winrm_login(folder), Deadline.after(30)) as channel,
+    ):
+        yield Rig(channel, "/C:/srv", put)
+
+
+RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {"ssh": ssh, "fake": fake, "winrm": winrm}
+
+SHELLS = ("ssh", "fake")
+"""Those that run commands of a login shell as well."""

@@ -10,7 +10,7 @@ import pytest
 
 from collector.adapters.base import FileKind, Files, Shell
 from collector.adapters.limits import Deadline
-from tests.contract.channels import RIGS, Rig
+from tests.contract.channels import RIGS, SHELLS, Rig
 
 LARGE = os.urandom(3_000_000)  # several requests of every reader, and no multiple of any
 
@@ -21,33 +21,43 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
         yield made
 
 
+@pytest.fixture(params=SHELLS)
+def shell_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    with RIGS[request.param](tmp_path) as made:
+        yield made
+
+
 def soon() -> Deadline:
     return Deadline.after(30)
 
 
-def test_a_channel_has_both_capabilities(rig: Rig) -> None:
-    assert isinstance(rig.channel, Shell)
+def test_a_channel_has_the_capabilities_that_it_is_used_for(rig: Rig) -> None:
     assert isinstance(rig.channel, Files)
 
 
-def test_a_command_gives_its_output_as_bytes(rig: Rig) -> None:
-    result = rig.channel.run(rig.say(b"\x00\xff\n"), soon())
+def test_a_shell_is_a_channel_for_files_too(shell_rig: Rig) -> None:
+    assert isinstance(shell_rig.channel, Shell)
+    assert isinstance(shell_rig.channel, Files)
+
+
+def test_a_command_gives_its_output_as_bytes(shell_rig: Rig) -> None:
+    result = shell_rig.shell.run(shell_rig.say(b"\x00\xff\n"), soon())
     assert (result.exit_status, result.stdout, result.truncated) == (0, b"\x00\xff\n", False)
 
 
-def test_a_command_that_does_not_exist_is_a_result_and_no_error(rig: Rig) -> None:
-    result = rig.channel.run("no-such-command-here", soon())
+def test_a_command_that_does_not_exist_is_a_result_and_no_error(shell_rig: Rig) -> None:
+    result = shell_rig.shell.run("no-such-command-here", soon())
     assert result.exit_status == 127
     assert result.stderr
 
 
-def test_output_beyond_the_limit_is_cut_and_said_to_be(rig: Rig) -> None:
-    result = rig.channel.run(rig.say(LARGE), soon(), limit=1000)
+def test_output_beyond_the_limit_is_cut_and_said_to_be(shell_rig: Rig) -> None:
+    result = shell_rig.shell.run(shell_rig.say(LARGE), soon(), limit=1000)
     assert (result.exit_status, result.stdout, result.truncated) == (0, LARGE[:1000], True)
 
 
-def test_output_of_exactly_the_limit_is_whole(rig: Rig) -> None:
-    result = rig.channel.run(rig.say(b"x" * 1000), soon(), limit=1000)
+def test_output_of_exactly_the_limit_is_whole(shell_rig: Rig) -> None:
+    result = shell_rig.shell.run(shell_rig.say(b"x" * 1000), soon(), limit=1000)
     assert (len(result.stdout), result.truncated) == (1000, False)
 
 
@@ -108,5 +118,11 @@ def test_a_file_can_be_described_while_it_is_read(rig: Rig) -> None:
     reader = rig.channel.read(path, 0, 30.0)
     first = next(reader)
     assert rig.channel.stat(path, soon()).size == len(LARGE)
-    assert rig.channel.run(rig.say(b"still here"), soon()).stdout == b"still here"
+    assert first + b"".join(reader) == LARGE
+
+
+def test_a_command_runs_while_a_file_is_read(shell_rig: Rig) -> None:
+    reader = shell_rig.channel.read(shell_rig.put("vmcore", LARGE), 0, 30.0)
+    first = next(reader)
+    assert shell_rig.shell.run(shell_rig.say(b"still here"), soon()).stdout == b"still here"
     assert first + b"".join(reader) == LARGE
