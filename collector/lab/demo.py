@@ -27,7 +27,7 @@ hosts:
 
 # Hides the shipped playbook of that name: these short times are for a server that dumps in seconds.
 _PLAYBOOK = """\
-name: linux-kdump-via-ipmi
+name: linux-kdump
 summary: kdump through IPMI, with the short times of the demo's own server.
 when: {platform: linux, controllers: [ipmi], channels: [ssh]}
 steps:
@@ -65,7 +65,7 @@ def lab(folder: Path, script: Script | None = None) -> Iterator[Lab]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with LabHost(folder, script or Script()) as host, Bmc(host) as bmc:
         (folder / "playbooks").mkdir(exist_ok=True)
-        (folder / "playbooks" / "linux-kdump-via-ipmi.yaml").write_text(_PLAYBOOK, encoding="utf-8")
+        (folder / "playbooks" / "linux-kdump.yaml").write_text(_PLAYBOOK, encoding="utf-8")
         password = folder / "bmc-password"
         password.touch(mode=0o600)
         password.write_text(ADMIN.password, encoding="utf-8")

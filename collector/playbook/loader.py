@@ -50,7 +50,7 @@ def load(path: Path) -> Playbook:
     if playbook is None or document.problems:
         raise PlaybookError(
             document.account(),
-            hint="`hang-collector playbook show linux-kdump-via-ipmi` prints one that is; "
+            hint="`hang-collector playbook show linux-kdump` prints one that is; "
             "`hang-collector playbook schema` is for your editor.",
         )
     return playbook

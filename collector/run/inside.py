@@ -16,7 +16,7 @@ from collector.adapters.base import CommandResult, Files, PowerShell, Shell, Slo
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import CollectorError, InventoryError, LoginRefusedError
-from collector.facts import esxi, linux, linux_script
+from collector.facts import esxi, linux, linux_script, windows
 from collector.model.fact import Facts
 from collector.model.host import Endpoint, Host, Platform
 
@@ -44,6 +44,7 @@ class Language:
 
 LANGUAGES: Mapping[Platform, Language] = {
     Platform.LINUX: Language(Shell, linux.gather, linux.gather_all, linux_script.NAMES),
+    Platform.WINDOWS: Language(PowerShell, windows.gather, windows.gather_all, windows.NAMES),
     Platform.ESXI: Language(Shell, esxi.gather, esxi.gather_all, esxi.NAMES),
 }
 

@@ -30,7 +30,7 @@ hosts:
 """
 
 PLAYBOOK = """\
-name: linux-kdump-via-ipmi
+name: linux-kdump
 summary: The shipped playbook's places with the times of a small guest.
 when: {platform: linux, controllers: [ipmi], channels: [ssh]}
 steps:
@@ -59,7 +59,7 @@ class Collector:
     def __init__(self, lab: GuestLab, folder: Path) -> None:
         self.lab, self.folder = lab, folder
         (folder / "playbooks").mkdir()
-        (folder / "playbooks" / "linux-kdump-via-ipmi.yaml").write_text(PLAYBOOK)
+        (folder / "playbooks" / "linux-kdump.yaml").write_text(PLAYBOOK)
         (folder / "bmc-password").touch(mode=0o600)
         (folder / "bmc-password").write_text(lab.bmc.password)
         (folder / "hang-collector.yaml").write_text(SETTINGS.format(lab=lab, bmc=lab.bmc))

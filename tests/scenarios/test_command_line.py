@@ -23,7 +23,7 @@ QUICK = {
 
 
 def quicken(one: Lab) -> None:
-    playbook = one.settings.parent / "playbooks" / "linux-kdump-via-ipmi.yaml"
+    playbook = one.settings.parent / "playbooks" / "linux-kdump.yaml"
     text = playbook.read_text()
     for slow, quick in QUICK.items():
         assert slow in text

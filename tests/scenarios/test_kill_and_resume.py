@@ -32,7 +32,7 @@ def running(tmp_path: Path) -> Iterator[Lab]:
 
 def hurry(one: Lab) -> None:
     """Shorter rounds than the demo's: these tests look at what happens, not at how long a host is silent."""
-    playbook = one.settings.parent / "playbooks" / "linux-kdump-via-ipmi.yaml"
+    playbook = one.settings.parent / "playbooks" / "linux-kdump.yaml"
     text = playbook.read_text().replace("pause: 1s, deadline: 3s", "pause: 0s, deadline: 1s")
     playbook.write_text(text.replace("wait:      {deadline: 60s", "wait:      {deadline: 12s"))
 

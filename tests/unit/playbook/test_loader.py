@@ -16,13 +16,13 @@ from collector.playbook.schema import json_schema
 from tests.unit.playbook.test_schema import WHOLE, changed
 
 REPOSITORY = Path(__file__).parents[3]
-SHIPPED = (shipped_folder() / "linux-kdump-via-ipmi.yaml").read_text(encoding="utf-8")
+SHIPPED = (shipped_folder() / "linux-kdump.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A copy of the shipped playbook in a folder of the user's own."""
-    file = tmp_path / "linux-kdump-via-ipmi.yaml"
+    file = tmp_path / "linux-kdump.yaml"
     file.write_text(SHIPPED, encoding="utf-8")
     return file
 
@@ -50,9 +50,9 @@ def test_a_user_s_playbook_wins_over_the_shipped_one_of_its_name(own: Path) -> N
 
 def test_a_user_s_further_playbook_stands_beside_the_shipped_ones(own: Path) -> None:
     other = own.with_name("big-iron.yaml")
-    other.write_text(SHIPPED.replace("name: linux-kdump-via-ipmi", "name: big-iron"), encoding="utf-8")
+    other.write_text(SHIPPED.replace("name: linux-kdump", "name: big-iron"), encoding="utf-8")
     own.unlink()
-    assert {"big-iron", "linux-kdump-via-ipmi"} <= {file.playbook.name for file in load_all(own.parent)}
+    assert {"big-iron", "linux-kdump"} <= {file.playbook.name for file in load_all(own.parent)}
 
 
 def test_one_wrong_playbook_stops_all_for_the_rest_might_fit_by_chance(own: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_file_that_would_be_overlooked_is_told(tmp_path: Path) -> None:
         ("collect: [power, event-log,", "collect: [power, event-logs,", "did you mean 'event-log'"),
         ("file: /proc/mounts", "file: /proc/mounts, command: mount", "exactly one of 'command' and 'file'"),
         ("name: mounts.txt", "name: ../mounts.txt", "pattern"),
-        ("controllers: [ipmi]", "controllers: []", "at least 1"),
+        ("controllers: [ipmi, hyperv, vsphere]", "controllers: []", "at least 1"),
     ],
 )
 def test_what_is_wrong_is_told_with_file_and_line(own: Path, right: str, wrong: str, says: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from collector.playbook.schema import LONGEST, Playbook, format_duration, parse_duration
 
 WHOLE: dict[str, Any] = {
-    "name": "linux-kdump-via-ipmi",
+    "name": "linux-kdump",
     "summary": "A hung Linux server.",
     "when": {"platform": "linux", "controllers": ["ipmi"], "channels": ["ssh"]},
     "steps": {
