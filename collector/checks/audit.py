@@ -11,6 +11,10 @@ from collector.checks import (
     linux_nmi,
     linux_survival,
     linux_target,
+    windows_crash,
+    windows_page_file,
+    windows_survival,
+    windows_target,
 )
 from collector.checks.catalog import CHECKS
 from collector.checks.family import family
@@ -68,6 +72,38 @@ _LINUX: Mapping[str, Rule] = {
     "CH-3": controller.stays_on_host,
 }
 
+_WINDOWS: Mapping[str, Rule] = {
+    **_EVERYWHERE,
+    "WD-1": windows_survival.watchdog_timer,
+    "WNMI-1": windows_crash.nmi,
+    "WNMI-2": windows_crash.keyboard,
+    "WCC-1": windows_crash.configured,
+    "WCC-2": windows_crash.contents,
+    "WCC-3": windows_crash.not_too_large,
+    "WCC-4": windows_crash.filter_pages,
+    "WCC-5": windows_crash.encryption,
+    "WCC-6": windows_crash.allowed,
+    "WCC-7": windows_crash.restarts,
+    "WCC-8": windows_target.replaces,
+    "WCC-9": windows_target.kept,
+    "WCC-10": windows_crash.filters,
+    "WPF-1": windows_page_file.placed,
+    "WPF-2": windows_page_file.large_enough,
+    "WPF-3": windows_page_file.in_force,
+    "WDD-1": windows_page_file.dedicated,
+    "WTG-1": windows_target.place,
+    "WTG-2": windows_target.space,
+    "WTG-3": windows_target.storage,
+    "WPR-1": windows_target.proven,
+    "WPR-2": windows_target.complaints,
+    "WPR-3": windows_target.last_crash,
+    "WSV-1": windows_survival.recovery,
+    "WSV-2": windows_survival.clustered_guests,
+    "WSV-3": windows_survival.heartbeat,
+    "WSV-4": windows_survival.cluster_node,
+    "WCH-1": windows_survival.may_read_dumps,
+}
+
 _ESXI: Mapping[str, Rule] = {
     **_EVERYWHERE,
     "ENMI-1": esxi.nmi_panics,
@@ -84,7 +120,7 @@ _ESXI: Mapping[str, Rule] = {
 
 RULES: Mapping[Platform, Mapping[str, Rule]] = {
     Platform.LINUX: _LINUX,
-    Platform.WINDOWS: _EVERYWHERE,
+    Platform.WINDOWS: _WINDOWS,
     Platform.ESXI: _ESXI,
 }
 """The rules of each platform, by the check's id."""

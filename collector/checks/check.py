@@ -9,12 +9,12 @@ from collector.checks.family import Family
 from collector.model.audit import Link, Severity
 
 Commands = Mapping[Family | None, tuple[str, ...]]
-"""Shell lines by distribution; None stands for every one that has none of its own."""
+"""Lines by distribution; None stands for every one that has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check, as its documentation tells it."""
+    """One check, as its documentation tells it; `language` is that of its commands."""
 
     id: str
     title: str
@@ -24,6 +24,7 @@ class Check:
     remedy: str
     source: str
     commands: Commands = field(default_factory=dict)
+    language: str = "sh"
 
 
 _KDUMP = {Family.RHEL: "kdump", Family.SUSE: "kdump", Family.DEBIAN: "kdump-tools"}

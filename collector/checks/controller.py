@@ -7,6 +7,7 @@ from collector.checks.family import Family, family
 from collector.checks.kdump_config import Kind, config
 from collector.checks.linux_target import dump_estimate, no_config
 from collector.checks.rule import bad, good, unknown
+from collector.model.audit import DumpEstimate
 from collector.model.fact import Facts, number, value
 from collector.model.verdict import Level, Verdict
 
@@ -59,11 +60,15 @@ def is_on(facts: Facts) -> Verdict | None:
 
 
 def watchdog_timer(facts: Facts) -> Verdict | None:
-    """WD-1, from what was gathered: the timer may just have been fed, so the whole countdown counts."""
+    """WD-1, from what was gathered of a Linux host."""
+    return timer(facts, dump_estimate(facts))
+
+
+def timer(facts: Facts, size: DumpEstimate | None) -> Verdict | None:
+    """WD-1 for a dump of that size: the timer may just have been fed, so the whole countdown counts."""
     action = value(facts, "watchdog_action")
     if action is None:
         return unknown("WD-1", facts, "watchdog_action")
-    size = dump_estimate(facts)
     state = WatchdogState(
         running=value(facts, "watchdog_running") == "yes",
         action=action,

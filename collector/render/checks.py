@@ -28,7 +28,8 @@ is UNKNOWN.
 `audit` ends with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown), by the worst host. With `--format nagios`
 everything that keeps it from running is 3 as well.
 
-The commands are for root on the host; `audit --remedy sh` prints those that a host needs. Nothing runs them.
+The commands are for root on the host, on Windows PowerShell for an administrator; `audit --remedy sh` prints
+those that a host needs. Nothing runs them.
 This page is made from the catalog in `collector/checks/catalog.py`.
 """
 
@@ -55,7 +56,7 @@ def _lines(check: Check) -> Iterator[str]:
     yield check.remedy
     if check.commands:
         yield ""
-        yield "```sh"
+        yield f"```{check.language}"
         for kin, commands in check.commands.items():
             yield from ([f"# {kin}"] if kin else [])
             yield from commands
