@@ -34,6 +34,14 @@ _DIAGNOSES = {
     "unknown": "It is not known whether {host} hangs",
 }
 
+_KINDS = {
+    (False, False): "",
+    (False, True): "Dry run: ",
+    (True, False): "Drill: ",
+    (True, True): "Dry run of a drill: ",
+}
+"""What the headline begins with, by whether it is a drill and a dry run."""
+
 _DUMPS = {
     "complete": "the dump ({size}) is home and complete",
     "stale": "a dump is home, but it is of an older crash",
@@ -73,6 +81,7 @@ class Story:
         self.host = self.opened["host"] or "The host"
         self.dry_run = bool(opened and opened.data.get("dry_run"))
 
+        self.drill = bool(opened and opened.data.get("drill"))
         def of(event: str) -> list[Entry]:
             return [entry for entry in entries if entry.event == event]
 
@@ -118,7 +127,8 @@ class Story:
         if self.began is None:
             return "Nothing is written down yet."
         clauses = [self._diagnosis_clause(), self._nmi_clause(), self._dump_clause()]
-        sentence = ("Dry run: " if self.dry_run else "") + "; ".join(filter(None, clauses)) + "."
+        kind = _KINDS[self.drill, self.dry_run]
+        sentence = kind + "; ".join(filter(None, clauses)) + "."
         return f"{sentence} {self.dump.remedy}".rstrip() if self.dump is not None else sentence
 
     def _diagnosis_clause(self) -> str:
@@ -126,6 +136,8 @@ class Story:
             return f"{self.host} was not examined yet"
         known = _DIAGNOSES.get(self.diagnosis.diagnosis)
         return known.format(host=self.host) if known else f"{self.host} is {self.diagnosis.diagnosis}"
+        if self.drill and self.diagnosis.diagnosis == "responsive":
+            return f"{self.host} was healthy"
 
     def _nmi_clause(self) -> str:
         if self._snapshot:

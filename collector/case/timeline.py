@@ -67,7 +67,8 @@ def _told_elsewhere(_: Sequence[Entry]) -> None:
 
 def _opened(line: Sequence[Entry]) -> Told:
     entry = line[0]
-    dry = ", as a dry run" if entry.data.get("dry_run") else ""
+    dry = ", as a drill" if entry.data.get("drill") else ""
+    dry += ", as a dry run" if entry.data.get("dry_run") else ""
     title = f"Case opened by {text(entry, 'operator') or 'an unknown operator'}{dry}"
     return title, f"playbook {text(entry, 'playbook')}" if text(entry, "playbook") else "", "none"
 

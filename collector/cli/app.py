@@ -15,6 +15,7 @@ from collector.cli import (
     collect,
     config,
     demo,
+    drill,
     exit_codes,
     inspect,
     playbook,
@@ -36,6 +37,7 @@ app.command()(probe.probe)
 app.command()(audit.audit)
 app.command()(collect.collect)
 app.command()(collect.resume)
+app.command()(drill.drill)
 app.command()(inspect.inspect)
 app.command()(triage.triage)
 app.command()(demo.demo)

@@ -52,29 +52,50 @@ def collect(
     config: ConfigOption = None,
 ) -> None:
     """Prove that HOST hangs, keep the evidence, send one NMI, wait, and bring dump and logs home."""
-    from datetime import UTC, datetime
+    from collector.run.collect import Options
 
-    from collector import __version__
-    from collector.case.folder import CaseFolder
+    checked_format(output)
+    known = settings(config)
+    machine, followed = chosen(known, host, playbook, explain=explain)
+    options = Options(dry_run, even_if_responsive, frozenset(accept or ()), send_again)
+    new_case(known, machine, followed, options, confirmation(confirm, no_input), output)
+
+
+def chosen(known: Settings, host: str, playbook: str | None, *, explain: bool) -> tuple[Host, Playbook]:
+    """The host of that name, and the playbook for it; `explain` says why this one."""
     from collector.inventory.select import select
     from collector.playbook.loader import load_all
     from collector.playbook.select import explain as explain_selection
     from collector.playbook.select import named
     from collector.playbook.select import select as select_playbook
-    from collector.run.collect import Options, held
 
-    checked_format(output)
-    known = settings(config)
     (machine,) = select(known, [host])
     files = load_all(known.playbooks)
     if playbook:
-        followed = named(files, playbook)
-    else:
-        chosen = select_playbook(machine, files)
-        followed = chosen.playbook
-        if explain:
-            print(explain_selection(chosen), file=sys.stderr)
-    options = Options(dry_run, even_if_responsive, frozenset(accept or ()), send_again)
+        return machine, named(files, playbook)
+    found = select_playbook(machine, files)
+    if explain:
+        print(explain_selection(found), file=sys.stderr)
+    return machine, found.playbook
+
+
+def new_case(
+    known: Settings,
+    machine: Host,
+    playbook: Playbook,
+    options: Options,
+    confirm: Confirm,
+    output: str,
+    *,
+    drill: bool = False,
+) -> None:
+    """Open a case and run it to its end."""
+    from datetime import UTC, datetime
+
+    from collector import __version__
+    from collector.case.folder import CaseFolder
+    from collector.run.collect import held
+
     with held(known.cases, machine):
         case = CaseFolder.create(known.cases, machine.name, datetime.now(UTC))
         case.journal.append(
@@ -82,13 +103,14 @@ def collect(
             host=machine.name,
             address=machine.address,
             platform=machine.platform,
-            playbook=followed.name,
+            playbook=playbook.name,
             operator=_operator(),
             version=__version__,
-            dry_run=dry_run,
+            dry_run=options.dry_run,
+            drill=drill,
         )
-        incident = _incident(known, machine, followed, case)
-        _run(incident, options, confirmation(confirm, no_input), output)
+        incident = _incident(known, machine, playbook, case)
+        _run(incident, options, confirm, output)
 
 
 def resume(
@@ -162,9 +184,11 @@ def _run(incident: Incident, options: Options, confirm: Confirm, output: str) ->
 
 _PRICES = {
     "nmi": "This takes {name} down: one NMI, a panic, a dump, a reboot.",
+    "drill": "This takes {name} down although it is healthy: one NMI, a panic, a dump, a reboot. "
+    "Its services must be elsewhere, and its cluster and monitoring told.",
     "snapshot": "This stops {name} while its memory is written out, for minutes perhaps; it does not crash.",
 }
-"""What a person is told before the question, by the playbook's act."""
+"""What a person is told before the question: by the playbook's act, or of a drill."""
 
 
 def confirmation(given: str | None, no_input: bool) -> Confirm:
@@ -179,7 +203,8 @@ def confirmation(given: str | None, no_input: bool) -> Confirm:
         name = incident.host.name
         if given is None and not no_input and sys.stdin.isatty():
             incident.progress.pause()
-            print(_PRICES[incident.playbook.steps.trigger.act].format(name=name), file=sys.stderr)
+            price = "drill" if incident.drill else incident.playbook.steps.trigger.act
+            print(_PRICES[price].format(name=name), file=sys.stderr)
             typed = typer.prompt(f"Type {name} to go on", err=True, default="", show_default=False)
             how = "typed at the prompt"
         else:

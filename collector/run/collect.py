@@ -149,6 +149,8 @@ def _prepare(incident: Incident, options: Options) -> Finding | None:
         _refuse_while_claimed_elsewhere(incident, options)
         finding = probe(incident)
     crashes = incident.playbook.steps.trigger.act is Act.NMI
+        if incident.drill:
+            _require_health(incident, finding)
     seen = finding.diagnosis is Diagnosis.ALREADY_CRASHED and "already-crashed" not in options.accepted
     if crashes and seen:
         incident.case.journal.append("crash.seen", reason=finding.reason)
@@ -162,6 +164,17 @@ def _prepare(incident: Incident, options: Options) -> Finding | None:
 
 
 def _bring_it_home(incident: Incident, since: datetime) -> str:
+def _require_health(incident: Incident, finding: Finding) -> None:
+    """A drill proves the way to the dump; whatever else may be wrong with the host must not come into it."""
+    if finding.diagnosis is not Diagnosis.RESPONSIVE:
+        raise PreflightError(
+            f"no NMI was sent: a drill is for a healthy host, and this one is {finding.diagnosis}: "
+            f"{finding.reason}",
+            hint=f"If it hangs: hang-collector collect {incident.host.name}",
+            host=incident.host.name,
+        )
+
+
     """Wait for the dump, fetch it and the logs, and check it.
 
     Raises:
@@ -198,7 +211,7 @@ def _all_home(incident: Incident, awaited: Awaited, failures: tuple[str, ...]) -
             host=incident.host.name,
         )
     dumps = ", ".join(f"{dump.path} ({size(dump.size)})" for dump in awaited.dumps)
-    return f"the dump is home, whole, and of this hang: {dumps}"
+    return f"the dump is home, whole, and of this {'drill' if incident.drill else 'hang'}: {dumps}"
 
 
 def _refuse_while_claimed_elsewhere(incident: Incident, options: Options) -> None:
@@ -226,7 +239,7 @@ def _last_look(incident: Incident, finding: Finding) -> None:
     alive = now.diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED)
     raise (NotHungError if alive else PreflightError)(
         f"no NMI was sent: the host was {finding.diagnosis} and is now {now.diagnosis}: {now.reason}",
-        hint="Look at its console, and resume the case if it still hangs.",
+        hint="Look at its console; then resume the case, or leave the host alone.",
         host=incident.host.name,
     )
 

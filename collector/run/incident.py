@@ -73,6 +73,12 @@ class Incident:
     progress: Progress
     observe: Observe
 
+    @property
+    def drill(self) -> bool:
+        """True when a healthy host is crashed on purpose; the case says so in its first line."""
+        opened = self.case.journal.last("case.opened")
+        return opened is not None and opened.data.get("drill") is True
+
     def keep(self, relative: str, data: bytes, *, source: str, kind: str) -> None:
         """Write `data` to the case and its digest to the journal.
 

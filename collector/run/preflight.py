@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.adapters.base import NmiInjector, Power, Watchdog
@@ -43,6 +44,8 @@ def preflight(
     else:
         verdicts += _ask_controllers(incident)
         verdicts += _would_dump(incident, finding)
+    if incident.drill:
+        verdicts = [_without_guessing(verdict) for verdict in verdicts]
     for verdict in verdicts:
         incident.case.journal.append(
             "check",
@@ -74,6 +77,14 @@ def _diagnosis_allows(finding: Finding, *, drill: bool, even_if_responsive: bool
             return Verdict("diagnosis", Level.WARNING, f"{finding.reason} (--even-if-responsive)")
         case _:
             return Verdict("diagnosis", Level.CRITICAL, finding.reason, "Do not send an NMI.")
+
+
+def _without_guessing(verdict: Verdict) -> Verdict:
+    """What a healthy host does not tell stops a drill: a login that fails now would fail for the dump too."""
+    if verdict.level is not Level.UNKNOWN:
+        return verdict
+    remedy = f"Mend that first, or go on with --accept {verdict.check}."
+    return replace(verdict, level=Level.CRITICAL, remedy=remedy)
 
 
 def _ask_controllers(incident: Incident) -> list[Verdict]:

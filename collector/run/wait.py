@@ -82,13 +82,16 @@ class _Watch:
 
     def __init__(self) -> None:
         self.back: float | None = None
+        self._rebooted = False
         self.ping_gap = False
         self.refused: LoginRefusedError | None = None
         self._previous: tuple[RemoteFile, ...] = ()
 
     def judge(self, look: Look, elapsed: float, grace: float) -> Awaited | None:
         """Decide from one look; None to go on waiting."""
-        self.back = self.back if self.back is not None else elapsed
+        if self.back is None or (look.rebooted(elapsed) and not self._rebooted):
+            # A host that still answered a moment after the NMI was not back yet.
+            self.back, self._rebooted = elapsed, look.rebooted(elapsed)
         stable, self._previous = look.dumps == self._previous, look.dumps
         if look.writer:
             return None

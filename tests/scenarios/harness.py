@@ -58,6 +58,7 @@ class Scene:
     script: Script = field(default_factory=lambda: Script(dump=a_dump()))
     life: Life = Life.HUNG
     name: str = "db01"
+    drill: bool = False
 
     def __post_init__(self) -> None:
         self.key = f"{self.folder}/{self.name}"
@@ -96,6 +97,7 @@ class Scene:
                 operator="tests",
                 version="0",
                 dry_run=False,
+                drill=self.drill,
             )
         self.case = case
         return Incident(self.host, self.playbook, case, Connections({}, print), Silent(), self.observe)

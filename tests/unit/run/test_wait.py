@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collector.adapters.base import FileKind, RemoteFile
+from collector.run.wait import Look, _Watch
+
+DUMP = RemoteFile("/var/crash/127.0.0.1-2026-11-21-03:12:00/vmcore", FileKind.FILE, 4096, 1.0)
+GRACE = 60.0
+
+
+def test_a_host_that_answered_a_moment_longer_has_its_grace_from_its_boot_on() -> None:
+    watch = _Watch()
+    assert watch.judge(Look(uptime=86400.0), 1.0, GRACE) is None
+    assert watch.judge(Look(uptime=20.0), 300.0, GRACE) is None
+    assert watch.judge(Look(uptime=40.0, dumps=(DUMP,)), 320.0, GRACE) is None
+    ended = watch.judge(Look(uptime=45.0, dumps=(DUMP,)), 325.0, GRACE)
+    assert ended is not None
+    assert ended.dumps == (DUMP,)
+
+
+def test_a_host_that_rebooted_without_a_dump_is_given_its_grace_and_no_more() -> None:
+    watch = _Watch()
+    assert watch.judge(Look(uptime=20.0), 300.0, GRACE) is None
+    ended = watch.judge(Look(uptime=81.0), 361.0, GRACE)
+    assert ended is not None
+    assert "without leaving a dump" in ended.reason
+
+
+def test_a_host_that_goes_on_after_the_nmi_ignored_it() -> None:
+    watch = _Watch()
+    assert watch.judge(Look(uptime=86400.0), 1.0, GRACE) is None
+    ended = watch.judge(Look(uptime=86470.0), 71.0, GRACE)
+    assert ended is not None
+    assert "has not rebooted" in ended.reason
