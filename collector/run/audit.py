@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.adapters.base import NmiInjector
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
+from collector.checks import linux_target, windows_memory
 from collector.checks.audit import chain, judge, weakest
-from collector.checks.linux_target import dump_estimate
 from collector.errors import CollectorError
 from collector.facts import controller as controllers
 from collector.facts import store
-from collector.model.audit import HostAudit, LinkVerdict
+from collector.model.audit import DumpEstimate, HostAudit, LinkVerdict
 from collector.model.fact import Fact, Facts
 from collector.model.host import Host, Platform
 from collector.model.result import Outcome, StepResult
 from collector.model.verdict import Level
 from collector.run.beside import beside
 from collector.run.inside import LANGUAGES
+from collector.run.proof import last_nmi
+
+_ESTIMATES: Mapping[Platform, Callable[[Facts], DumpEstimate | None]] = {
+    Platform.LINUX: linux_target.dump_estimate,
+    Platform.WINDOWS: windows_memory.dump_estimate,
+    Platform.ESXI: lambda facts: None,  # what a core dump of ESXi leaves out is not documented
+}
+"""How large the dump would be, and how long it would take to write, by platform."""
 
 Gathered = tuple[Facts, Sequence[StepResult]]
 """The facts of one side of the host, and how each attempt to get them ended."""
@@ -36,7 +44,7 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
     outside = beside(lambda: _ask_controllers(host, connections, deadline))
     inner, steps = _ask_host(host, connections, cases, deadline)
     outer, outer_steps = outside()
-    facts = {**outer, **inner}
+    facts = {**outer, **inner, **last_nmi(cases, host)}
     verdicts = judge(host.platform, facts)
     links = chain(verdicts)
     decides = weakest(links)
@@ -48,7 +56,7 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
         reason=_reason(decides, steps),
         links=links,
         verdicts=verdicts,
-        estimate=dump_estimate(facts) if host.platform is Platform.LINUX else None,
+        estimate=_ESTIMATES[host.platform](facts),
         gathered=(*outer_steps, *steps),
     )
 

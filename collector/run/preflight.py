@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from collector.adapters.base import NmiInjector, Power, Watchdog
 from collector.adapters.limits import Deadline
 from collector.checks import preflight as rules
-from collector.checks import preflight_esxi
+from collector.checks import preflight_esxi, preflight_windows
 from collector.errors import AdapterError, CollectorError, NotHungError, PreflightError
 from collector.model.fact import Facts
 from collector.model.host import Platform
@@ -22,6 +22,7 @@ from collector.run.incident import Incident
 
 WOULD_DUMP: Mapping[Platform, Callable[[Facts, datetime], list[Verdict]]] = {
     Platform.LINUX: lambda facts, now: [rules.kdump_armed(facts, now), rules.nmi_panics(facts, now)],
+    Platform.WINDOWS: preflight_windows.would_dump,
     Platform.ESXI: preflight_esxi.would_dump,
 }
 """Would an NMI end in a dump? By platform, from facts that were read now or when the host last answered."""
