@@ -33,11 +33,17 @@ _PAGE_FILE: Commands = {
 }
 
 
-def _set(name: str, number: int, *, key: str = "", restart: bool = True) -> Commands:
-    """Set a number under CrashControl, which Windows reads when it starts."""
-    line = f"Set-ItemProperty -Path {_CRASH_CONTROL}{key} -Name {name} -Type DWord -Value {number}"
-    return {None: (line, _RESTART) if restart else (line,)}
+def _number(name: str, number: int) -> str:
+    return f"Set-ItemProperty -Path {_CRASH_CONTROL} -Name {name} -Type DWord -Value {number}"
 
+
+def _set(name: str, number: int) -> Commands:
+    """Set a number under CrashControl, which Windows reads when it starts."""
+    return {None: (_number(name, number), _RESTART)}
+
+
+_KNOWS_ACTIVE = "[Environment]::OSVersion.Version.Major -ge 10"
+_FILTER = _number("FilterPages", 1)
 
 CRASH = (
     _check(
@@ -80,13 +86,7 @@ CAPTURE = (
         "A kernel dump shows who waits in the kernel; why a process waits is in its own pages.",
         "Let Windows write active dumps (Windows 10, 2016 and later), or complete ones.",
         _ADVICE,
-        {
-            None: (
-                f"Set-ItemProperty -Path {_CRASH_CONTROL} -Name CrashDumpEnabled -Type DWord -Value 1",
-                f"Set-ItemProperty -Path {_CRASH_CONTROL} -Name FilterPages -Type DWord -Value 1",
-                _RESTART,
-            )
-        },
+        {None: (_number("CrashDumpEnabled", 1), f"if ({_KNOWS_ACTIVE}) {{ {_FILTER} }}", _RESTART)},
     ),
     _check(
         "WCC-4",
@@ -182,9 +182,14 @@ FITS = (
         Link.FITS,
         Severity.MEDIUM,
         "A complete dump of 1 TiB takes three hours at 100 MiB/s, and as long again to be copied.",
-        "Let Windows write active dumps (Windows 10, 2016 and later), or automatic ones.",
+        "Let Windows write active dumps (Windows 10, 2016 and later), or kernel dumps.",
         _ADVICE,
-        _set("CrashDumpEnabled", 7),
+        {
+            None: (
+                f"if ({_KNOWS_ACTIVE}) {{ {_FILTER} }} else {{ {_number('CrashDumpEnabled', 2)} }}",
+                _RESTART,
+            )
+        },
     ),
     _check(
         "WPF-2",
@@ -316,7 +321,7 @@ FETCH = (
         "A client outside of a domain deletes it when less than 25 GB stay free.",
         "Set AlwaysKeepMemoryDump to 1.",
         "Windows Internals, Windows Error Reporting",
-        _set("AlwaysKeepMemoryDump", 1, restart=False),
+        {None: (_number("AlwaysKeepMemoryDump", 1),)},
     ),
     _check(
         "WCH-1",

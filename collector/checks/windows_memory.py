@@ -82,7 +82,8 @@ def dump_estimate(facts: Facts) -> DumpEstimate | None:
             f"a third of memory for {_article(kind)} dump, 40 GiB at most",
         )
     else:
-        size, share = ram, f"all of memory for {_article(kind)} dump"
+        most = "" if kind is DumpType.COMPLETE else " at most"
+        size, share = ram, f"all of memory{most} for {_article(kind)} dump"
     how = (
         f"{share}; {_BYTES_PER_S // _MIB} MiB/s to write, and after the restart as long again "
         "to copy it out of the page file"

@@ -55,7 +55,10 @@ def audit(
     ] = "",
     output: Annotated[str, typer.Option("--format", "-f", help="table, json or nagios.")] = "table",
     remedy: Annotated[
-        str, typer.Option("--remedy", help="sh: print the commands that would mend it, and run none.")
+        str,
+        typer.Option(
+            "--remedy", help="sh or powershell: print the commands that would mend it, and run none."
+        ),
     ] = "",
     reports: Annotated[
         list[str] | None,
@@ -76,7 +79,7 @@ def audit(
     Ends with 0 when all is well, 1 for a warning, 2 when no dump is to be expected, 3 when it cannot be told.
     """
     _one_of("--format", output, *_FORMATS)
-    _one_of("--remedy", remedy, "", "sh")
+    _one_of("--remedy", remedy, "", "sh", "powershell")
     _one_of("--since", since, "", "last")
     if [everyone, bool(hosts), bool(group), retry_from is not None].count(True) != 1:
         raise typer.BadParameter("name the hosts, or give --all, --group or --retry-from", param_hint="HOSTS")
@@ -102,7 +105,7 @@ def audit(
         seen = _asked(known, chosen, seconds, limit, watch)
     for file in files:
         file.write(seen)
-    _show(seen, found if since else None, "sh" if remedy else "changes" if changed else output)
+    _show(seen, found if since else None, remedy or ("changes" if changed else output))
     raise typer.Exit(Status[worst(one.level for one in seen).name])
 
 
@@ -175,8 +178,8 @@ def _show(seen: Sequence[HostAudit], found: Sequence[Change] | None, view: str) 
         as_json.audits(seen, found or ())
     elif view == "nagios":
         as_text.nagios(seen)
-    elif view == "sh":
-        as_text.remedies(seen)
+    elif view in ("sh", "powershell"):
+        as_text.remedies(seen, view)
     elif view == "table":
         as_text.audits(seen)
     if found is not None and view in ("table", "changes"):

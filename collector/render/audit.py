@@ -10,6 +10,7 @@ from rich.table import Table
 from collector.case.wording import size, span
 from collector.checks.audit import worst
 from collector.model.audit import CheckVerdict, HostAudit
+from collector.model.host import Platform
 from collector.model.result import Outcome
 from collector.model.verdict import Level
 from collector.render.console import out, plain, word
@@ -17,7 +18,7 @@ from collector.render.fleet import count, fleet
 from collector.render.reports import worst_first
 from collector.render.text import printable
 
-_LAST = ("reboot",)  # commands that come once, after all others
+_LAST = ("reboot", "Restart-Computer")  # commands that come once, after all others
 
 
 def audits(seen: Sequence[HostAudit]) -> None:
@@ -28,9 +29,16 @@ def audits(seen: Sequence[HostAudit]) -> None:
         fleet(seen)
 
 
-def remedies(seen: Sequence[HostAudit]) -> None:
-    """Shell commands that would mend the hosts, for root on each of them. Nothing runs them by itself."""
+def remedies(seen: Sequence[HostAudit], language: str) -> None:
+    """Commands that would mend the hosts that speak `language`, sh or powershell. Nothing runs them.
+
+    They are for root, or for an administrator, on each of the hosts; the others are only named.
+    """
     for one in worst_first(seen):
+        other = "powershell" if one.platform is Platform.WINDOWS else "sh"
+        if other != language:
+            print(f"# {_one_line(one.host)} ({one.platform}): see --remedy {other}\n")
+            continue
         lines: dict[str, str] = {}
         for verdict in one.verdicts:
             for command in verdict.commands:

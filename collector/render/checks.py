@@ -28,8 +28,8 @@ is UNKNOWN.
 `audit` ends with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown), by the worst host. With `--format nagios`
 everything that keeps it from running is 3 as well.
 
-The commands are for root on the host, on Windows PowerShell for an administrator; `audit --remedy sh` prints
-those that a host needs. Nothing runs them.
+The commands are for root on the host, on Windows for an administrator; `audit --remedy sh` and
+`--remedy powershell` print those that a host needs. Nothing runs them.
 This page is made from the catalog in `collector/checks/catalog.py`.
 """
 
