@@ -13,7 +13,7 @@ from tests.peers.wsman import PASSWORD, USER, Wsman
 def winrm_keys(server: Wsman) -> dict[str, Any]:
     """Where the server is, as keys of an endpoint."""
     ca_file = server.ca if server.tls else None
-    return {"address": "127.0.0.1", "port": server.port, "tls": server.tls, "ca_file": ca_file}
+    return {"address": server.address, "port": server.port, "tls": server.tls, "ca_file": ca_file}
 
 
 def winrm_endpoint(server: Wsman, **keys: Any) -> WinrmEndpoint:

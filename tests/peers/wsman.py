@@ -41,12 +41,14 @@ class Wsman:
     scripted: Scripted = field(default=lambda script, arguments: Answer())
     trouble: dict[str, Trouble] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=lambda: Accounts(USER, PASSWORD, ("NTLM",)))
+    address: str = "127.0.0.1"
     port: int = 0
     tls: bool = False
     ca: Path = Path()
     ran: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     in_the_clear: list[bytes] = field(default_factory=list)
+    proxy_logins: int = 0
     connections: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -56,7 +58,7 @@ class Wsman:
     @property
     def url(self) -> str:
         """Where it serves."""
-        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/wsman"
+        return f"http{'s' if self.tls else ''}://{self.address}:{self.port}/wsman"
 
 
 class Exchange:
@@ -174,6 +176,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # the name is http.server's
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.state.proxy_logins += "Proxy-Authorization" in self.headers
         if "Any" in self.state.trouble:
             self.state.trouble["Any"](Exchange(self, self.state, None, sealed=False))
             return
@@ -224,7 +227,8 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 32
 
     def __init__(self, state: Wsman, context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
+        self.address_family = socket.AF_INET6 if ":" in state.address else socket.AF_INET
+        super().__init__((state.address, 0), type("Handler", (_Handler,), {"state": state}))
         self._state, self._context = state, context
         self._open: set[socket.socket] = set()
 
@@ -260,10 +264,11 @@ def wsman(
     schemes: tuple[str, ...] = ("NTLM",),
     certificate: Path | None = None,
     trouble: Mapping[str, Trouble] | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[Wsman]:
     """Serve for the length of the block; over TLS if there is a certificate, which its clients then trust."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = Wsman(scripted, dict(trouble or {}), Accounts(USER, PASSWORD, schemes))
+    state = Wsman(scripted, dict(trouble or {}), Accounts(USER, PASSWORD, schemes), address)
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,0 +1,233 @@
+"""The WinRM session against servers that are silent, slow, wrong, or somebody else.
+
+Three things hold against each of them: the deadline, at most one run of a script, and no word in the clear.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from collector.adapters.limits import Deadline
+from collector.adapters.winrm_session import Call, WinrmSession
+from collector.errors import (
+    AdapterError,
+    DeadlineError,
+    ForbiddenError,
+    LoginRefusedError,
+    PeerFailedError,
+    UnreachableError,
+)
+from tests.peers import wsman as peer
+from tests.peers.certificate import make_certificate
+from tests.peers.server import free_port
+from tests.peers.winrm_login import winrm_endpoint, winrm_login
+from tests.peers.wsman import Exchange, Wsman, wsman
+from tests.peers.wsman_powershell import Answer
+
+IN_TIME = 15.0
+"""Seconds; a deadline of 2 to 3 s, the two that a farewell may take, and a loaded machine."""
+
+
+def scripted(script: str, arguments: Mapping[str, str]) -> Answer:
+    return Answer(0, b"done")
+
+
+def session(
+    server: Wsman, folder: Path, *, password: str = peer.PASSWORD, seconds: float = 30.0
+) -> WinrmSession:
+    target = winrm_endpoint(server).target(winrm_login(folder, password))
+    return WinrmSession(target, Deadline.after(seconds))
+
+
+def fails(server: Wsman, folder: Path, seconds: float = 30.0) -> tuple[AdapterError, Call]:
+    """The error of one call by a session that could log in, and the call."""
+    made, call = session(server, folder), Call("Debug-VM")
+    try:
+        with pytest.raises(AdapterError) as caught:
+            made.run(call, Deadline.after(seconds))
+    finally:
+        made.close()
+    return caught.value, call
+
+
+@pytest.mark.parametrize("how", [peer.silence, peer.dripping], ids=["silent", "dripping"])
+@pytest.mark.parametrize("stage", ["Any", "Login", "Identify"])
+def test_a_login_ends_by_its_deadline(tmp_path: Path, stage: str, how: peer.Trouble) -> None:
+    with wsman(tmp_path, scripted, trouble={stage: how}) as server:
+        started = time.monotonic()
+        with pytest.raises(DeadlineError, match="within 3 s"):
+            session(server, tmp_path, seconds=3.0)
+        assert time.monotonic() - started < IN_TIME
+        assert server.in_the_clear == []
+
+
+@pytest.mark.parametrize("how", [peer.silence, peer.dripping], ids=["silent", "dripping"])
+@pytest.mark.parametrize("stage", ["Login", "Create", "Command", "Send", "Receive"])
+def test_a_script_ends_by_its_deadline(tmp_path: Path, stage: str, how: peer.Trouble) -> None:
+    with wsman(tmp_path, scripted) as server:
+        made, call = session(server, tmp_path), Call("Debug-VM")
+        server.trouble[stage] = how
+        started = time.monotonic()
+        with pytest.raises(DeadlineError, match="within 2 s"):
+            made.run(call, Deadline.after(2.0))
+        assert time.monotonic() - started < IN_TIME
+        assert call.begun == (stage in ("Send", "Receive"))
+        assert len(server.ran) == (stage == "Receive")
+        assert server.in_the_clear == []
+
+
+BEFORE = ["Login", "Create", "Command"]
+AFTER = ["Send", "Receive"]
+BREAKS = {
+    "reset": peer.reset_after,
+    "500": peer.status(500, acts=True),
+    "503": peer.status(503, acts=True),
+    "page": peer.status(200, acts=True, body=b"<html>Sign in</html>"),
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.parametrize("stage", BEFORE + AFTER)
+def test_what_breaks_off_is_not_tried_again(tmp_path: Path, stage: str, how: str) -> None:
+    with wsman(tmp_path, scripted) as server:
+        made, call = session(server, tmp_path), Call("Debug-VM")
+        server.trouble[stage] = BREAKS[how]
+        seen = server.counts[stage]
+        with pytest.raises((UnreachableError, PeerFailedError)):
+            made.run(call, Deadline.after(30.0))
+        made.close()
+        assert server.counts[stage] == seen + 1
+        assert call.begun == (stage in AFTER)
+        assert len(server.ran) == (stage in AFTER), "a script that did not begin has run, or one ran twice"
+        assert server.in_the_clear == []
+
+
+def test_a_lost_answer_is_a_deadline_and_one_run(tmp_path: Path) -> None:
+    with wsman(tmp_path, scripted, trouble={"Send": peer.lost_answer}) as server:
+        error, call = fails(server, tmp_path, 2.0)
+        assert isinstance(error, DeadlineError)
+        assert call.begun
+        assert len(server.ran) == 1
+
+
+def test_a_wrong_password_is_tried_once(tmp_path: Path) -> None:
+    with wsman(tmp_path, scripted) as server:
+        with pytest.raises(LoginRefusedError) as caught:
+            session(server, tmp_path, password="wrong")
+        assert server.accounts.logins == [("NTLM", False)]
+        assert "expiry" in caught.value.hint
+        assert "wrong" not in str(caught.value)
+
+
+def test_a_password_that_expires_meanwhile_is_tried_once_more_and_never_again(tmp_path: Path) -> None:
+    with wsman(tmp_path, scripted) as server:
+        made = session(server, tmp_path)
+        (tmp_path / "ntlm-accounts").write_text(f":{peer.USER}:another\n")
+        for _ in range(3):
+            with pytest.raises(LoginRefusedError):
+                made.run(Call("Debug-VM"), Deadline.after(30.0))
+        made.close()
+        assert server.accounts.logins == [("NTLM", True), ("NTLM", False)]
+
+
+def test_a_session_that_is_not_known_any_more_gets_no_second_login(tmp_path: Path) -> None:
+    def forget(exchange: Exchange) -> None:
+        exchange.send(401, {"WWW-Authenticate": "NTLM"}, b"")
+
+    with wsman(tmp_path, scripted, trouble={"Create": forget}) as server:
+        error, call = fails(server, tmp_path)
+        assert isinstance(error, UnreachableError)
+        assert not call.begun
+        assert server.accounts.logins == [("NTLM", True)] * 2  # to see that it works, and for the call
+
+
+def test_after_a_login_that_timed_out_nothing_is_sent_in_the_clear(tmp_path: Path) -> None:
+    """pywinrm 0.5.0 sends the next request unencrypted, whatever it was told."""
+    with wsman(tmp_path, scripted) as server:
+        made = session(server, tmp_path)
+        server.trouble["Login"] = peer.silence
+        with pytest.raises(DeadlineError):
+            made.run(Call("Debug-VM"), Deadline.after(2.0))
+        del server.trouble["Login"]
+        call = Call("Debug-VM")
+        made.run(call, Deadline.after(30.0))
+        made.close()
+        assert bytes(call.stdout) == b"done"
+        assert server.in_the_clear == []
+
+
+def test_an_answer_in_the_clear_is_not_believed(tmp_path: Path) -> None:
+    def forge(exchange: Exchange) -> None:
+        status, envelope = exchange.act()
+        exchange.send(status, {"Content-Type": "application/soap+xml;charset=UTF-8"}, envelope)
+
+    with wsman(tmp_path, scripted, trouble={"Receive": forge}) as server:
+        error, _ = fails(server, tmp_path)
+        assert isinstance(error, PeerFailedError)
+        assert "in the clear" in error.message
+
+
+@pytest.mark.parametrize("stage", ["Any", "Login", "Identify"])
+@pytest.mark.parametrize(
+    "how", [peer.proxy_login, peer.status(200, body=b"<html>Sign in</html>")], ids=["407", "page"]
+)
+def test_a_proxy_in_between_is_told_from_the_host(tmp_path: Path, stage: str, how: peer.Trouble) -> None:
+    with wsman(tmp_path, scripted, trouble={stage: how}) as server:
+        with pytest.raises(PeerFailedError):
+            session(server, tmp_path)
+        assert server.in_the_clear == []
+        assert len(server.accounts.logins) <= 1
+        assert server.proxy_logins == 0
+
+
+@pytest.mark.parametrize("stage", ["Any", "Login", "Identify"])
+def test_a_redirect_is_not_followed(tmp_path: Path, stage: str) -> None:
+    with wsman(tmp_path / "elsewhere", scripted) as elsewhere, wsman(tmp_path, scripted) as server:
+        server.trouble[stage] = peer.redirect(elsewhere.url)
+        with pytest.raises(PeerFailedError, match="elsewhere"):
+            session(server, tmp_path)
+        assert elsewhere.connections == 0
+
+
+def test_an_account_without_the_right_is_told_so(tmp_path: Path) -> None:
+    denied = peer.refusal(5, "w:AccessDenied", "Zugriff verweigert")
+    with wsman(tmp_path, scripted, trouble={"Create": denied}) as server:
+        error, call = fails(server, tmp_path)
+        assert isinstance(error, ForbiddenError)
+        assert "Zugriff verweigert" in error.message
+        assert not call.begun
+
+
+def test_the_fault_of_a_full_server_is_shown(tmp_path: Path) -> None:
+    full = peer.refusal(2150859174, "w:QuotaLimit", "The maximum number of shells\u202e was exceeded.")
+    with wsman(tmp_path, scripted, trouble={"Create": full}) as server:
+        error, _ = fails(server, tmp_path)
+        assert "maximum number of shells" in error.message
+        assert error.message.isprintable()
+
+
+def test_an_endless_answer_is_cut_off(tmp_path: Path) -> None:
+    flood = peer.status(200, body=b"x" * (8 * 1024 * 1024))
+    with wsman(tmp_path, scripted, trouble={"Receive": flood}) as server:
+        error, _ = fails(server, tmp_path)
+        assert isinstance(error, PeerFailedError)
+        assert "more than" in error.message
+
+
+def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
+    server = Wsman(port=free_port())
+    with pytest.raises(UnreachableError, match="refused"):
+        session(server, tmp_path)
+
+
+def test_a_peer_that_speaks_no_tls_is_not_waited_for(tmp_path: Path) -> None:
+    with wsman(tmp_path, scripted) as server:
+        server.tls, server.ca = True, make_certificate(tmp_path / "c.pem")
+        with pytest.raises(AdapterError):
+            session(server, tmp_path)
+        server.tls = False
+        assert server.accounts.logins == []
