@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from glob import escape
 from importlib import resources
 
 from collector.adapters.base import CommandResult, PowerShell
 from collector.adapters.limits import Deadline
 from collector.errors import PeerFailedError
-from collector.model.fact import Fact, Facts
+from collector.model.fact import Fact, Facts, value
 
 
 class Kind(StrEnum):
@@ -132,6 +133,9 @@ _TEXT_MAX, _LINES_MAX, _REASON_MAX = 4096, 500, 100  # characters, lines, charac
 _SHARE = 0.7  # of the time left is the script's; the rest is for starting PowerShell and for the answer's way
 _INTEGERS = 2**63  # nothing that is counted here is more
 
+_PLACE = re.compile(r"[A-Za-z]:(\\[^\\/:*?\"<>|]+)+")
+"""A path on a drive, without what no file name holds (Microsoft, Naming files, paths, and namespaces)."""
+
 _REASONS = {
     "unsupported": "CommandNotFound",
     "denied": "PermissionDenied|SecurityError|Unauthorized|0x80070005|0x80041003|0x80041062",
@@ -180,6 +184,16 @@ def parse(output: bytes, source: str, now: datetime) -> Facts:
             why = _reason(missing[name]) if name in missing else _nothing(value)
             facts[name] = Fact(name, None, source, now, why)
     return facts
+
+
+def dump_patterns(facts: Facts) -> tuple[str, ...]:
+    """Where this host says that its dumps go, as patterns of paths such as `/D:/MEMORY.DMP`."""
+    places = ((value(facts, "dump_file"), ""), (value(facts, "minidump_dir"), "/*.dmp"))
+    return tuple(
+        "/" + escape(place.replace("\\", "/")) + name
+        for place, name in places
+        if place is not None and _PLACE.fullmatch(place) and ".." not in place
+    )
 
 
 def _ask(shell: PowerShell, source: str, deadline: Deadline, depth: str, names: Iterable[str]) -> Facts:

@@ -34,17 +34,21 @@ class Language:
     """How the hosts of one platform are asked.
 
     `few` are the facts that a run needs of a host that is barely alive, `all` those of an audit, by `names`.
+    `dumps` are patterns of paths where the host says, in its facts, that its dumps go.
     """
 
     capability: type[object]
     few: Gather
     all: Gather
     names: frozenset[str]
+    dumps: Callable[[Facts], tuple[str, ...]] = lambda facts: ()
 
 
 LANGUAGES: Mapping[Platform, Language] = {
     Platform.LINUX: Language(Shell, linux.gather, linux.gather_all, linux_script.NAMES),
-    Platform.WINDOWS: Language(PowerShell, windows.gather, windows.gather_all, windows.NAMES),
+    Platform.WINDOWS: Language(
+        PowerShell, windows.gather, windows.gather_all, windows.NAMES, windows.dump_patterns
+    ),
     Platform.ESXI: Language(Shell, esxi.gather, esxi.gather_all, esxi.NAMES),
 }
 

@@ -22,7 +22,7 @@ from collector.probe.targets import targets_for
 from collector.run.examine import ask_controllers
 from collector.run.history import last_answer
 from collector.run.incident import Awaited, Incident
-from collector.run.inside import Inside
+from collector.run.inside import LANGUAGES, Inside
 from collector.run.remote import find
 
 _CLOCK_SLACK = 120.0
@@ -177,7 +177,8 @@ def _look(incident: Incident, elapsed: float) -> Look:
         files = inside.files()
         unfinished = find(files, steps.retrieve.unfinished, deadline, fold=fold)
         names = {file.path for file in unfinished}
-        dumps = [d for d in find(files, steps.retrieve.dumps, deadline, fold=fold) if d.path not in names]
+        places = (*steps.retrieve.dumps, *LANGUAGES[host.platform].dumps(facts))
+        dumps = [d for d in find(files, places, deadline, fold=fold) if d.path not in names]
     clock = number(facts, "clock") or datetime.now(UTC).timestamp()
     oldest = max(clock - elapsed - _CLOCK_SLACK, last_answer(incident.case.journal.entries()) or 0.0)
     return Look(

@@ -66,6 +66,7 @@ def header(
     parameters: Sequence[int] = (0x4F4454, 0, 0, 0),
     attributes: int = PAGE_FILL,
     runs: Sequence[tuple[int, int]] = RUNS,
+    crashed: int = CRASHED,
 ) -> bytes:
     at = OFFSETS[bits]
     raw = bytearray(b"PAGE" * (at.size // 4))
@@ -84,7 +85,7 @@ def header(
         raw[0x348:0xF00] = bytes(0xF00 - 0x348)
     put("<I", raw, at.dump_type, dump_type)
     put("<Q", raw, at.required_space, 123 * PAGE)
-    put("<Q", raw, at.system_time, (CRASHED + 11_644_473_600) * 10_000_000)
+    put("<Q", raw, at.system_time, (crashed + 11_644_473_600) * 10_000_000)
     put("<Q", raw, at.uptime, UPTIME * 10_000_000)
     put("<I", raw, at.product, 3)
     put("<I", raw, at.attributes, attributes)
