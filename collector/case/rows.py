@@ -125,6 +125,26 @@ class Missing:
 
 
 def text(entry: Entry, key: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Triaged:
+    """What a triage said of one log or dump of the case; `chains` are sentences, the waiter's first."""
+
+    source: str
+    suspect: str
+    sureness: str
+    why: str
+    chains: list[list[str]]
+    findings: list[str]
+    missing: list[str]
+    next_steps: list[str]
+
+
+def closing(entries: Sequence[Entry]) -> Entry | None:
+    """The entry that closed the case; None while it is open. To be triaged afterwards opens no case again."""
+    last = next((entry for entry in reversed(entries) if entry.event != "triage"), None)
+    return last if last is not None and last.event == "case.closed" else None
+
+
     """A value of an entry, to be shown; empty when there is none."""
     return pairs(entry.data.get(key))
 
@@ -263,7 +283,29 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
 
 
 def _lines(value: object) -> list[str]:
-    return [shown(line) for line in value] if isinstance(value, list) else []
+    return [shown(line) for line in _list(value)]
+
+
+def triaged(entries: Sequence[Entry]) -> list[Triaged]:
+    """The last answer for each log and dump."""
+    latest = {text(entry, "source"): entry for entry in entries}
+    return [
+        Triaged(
+            source=source,
+            suspect=text(entry, "suspect"),
+            sureness=text(entry, "sureness"),
+            why=text(entry, "why"),
+            chains=[_lines(chain) for chain in _list(entry.data.get("chains"))],
+            findings=_lines(entry.data.get("findings")),
+            missing=_lines(entry.data.get("missing")),
+            next_steps=_lines(entry.data.get("next_steps")),
+        )
+        for source, entry in latest.items()
+    ]
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def files(entries: Sequence[Entry]) -> list[File]:

@@ -71,10 +71,11 @@ class Story:
 
     def __init__(self, name: str, entries: Sequence[Entry]) -> None:
         opened = next((entry for entry in entries if entry.event == "case.opened"), None)
-        closed = entries[-1] if entries and entries[-1].event == "case.closed" else None
+        closed = rows.closing(entries)
+        ended = closed or (entries[-1] if entries else None)
         self.name = shown(name)
         self.began: datetime | None = entries[0].time if entries else None
-        self.took = span((entries[-1].time - entries[0].time).total_seconds()) if entries else ""
+        self.took = span((ended.time - entries[0].time).total_seconds()) if ended else ""
         self.is_closed = closed is not None
         self.opened = _values(opened)
         self.closed = _values(closed)
@@ -97,6 +98,7 @@ class Story:
         self.checks = rows.checks(of("check"))
         self.sightings = rows.sightings(of("sighting"))
         self.dumps = rows.dumps(entries)
+        self.triaged = rows.triaged(of("triage"))
         self.files = rows.files(of("artifact"))
         self.missing = rows.missing(entries)
         self.timeline: list[Moment] = timeline(entries, self.nmi_at)
@@ -173,7 +175,18 @@ class Story:
         if self.nmi == "none":
             steps += [f"{row.check}: {row.remedy}" for row in self.checks if row.remedy and row.level != "ok"]
         if self.dump is not None and self.dump.verdict == "complete":
-            steps.append(f"Open the dump with the kernel's debug symbols: `crash VMLINUX {self.dump.place}`")
+            steps += self._analysis(self.dump)
         if self.is_closed:
             steps.append("Prove, in this folder, that nothing was altered: `hang-collector case verify .`")
         return steps
+
+    def _analysis(self, dump: rows.Dump) -> list[str]:
+        """What to do with a dump that is whole."""
+        script = next((file.path for file in self.files if file.kind == "script"), None)
+        if script is not None:
+            run = f'`kd -z {dump.place} -c "$$><{script};q"`'
+            return [
+                f"With the Debugging Tools for Windows, in this folder: {run}, then `hang-collector triage .`"
+            ]
+        see = [] if self.triaged else ["See what hung it, from the dump alone: `hang-collector triage .`"]
+        return [*see, f"Open the dump with the kernel's debug symbols: `crash VMLINUX {dump.place}`"]

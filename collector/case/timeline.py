@@ -136,6 +136,12 @@ def _looked(line: Sequence[Entry]) -> Told:
     return title, f"{text(entry, 'path')}: {text(entry, 'reason')}", word
 
 
+def _triage(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    suspect, said = text(entry, "suspect"), text(entry, "why")
+    return f"Triage of {text(entry, 'source')}", f"look first at: {suspect}" if suspect else said, "none"
+
+
 def _copy(line: Sequence[Entry]) -> Told:
     entry = line[0]
     start, whole = number(entry, "offset"), size(number(entry, "bytes"))
@@ -179,6 +185,7 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "dump.looked": _looked,
     "dump.checked": _checked,
     "copy.started": _copy,
+    "triage": _triage,
     "notice": _simple("Warning", "uncertain", "text"),
     "interrupted": _simple("Interrupted", "uncertain", "signal"),
     "resumed": _simple("Resumed", "none", "by"),

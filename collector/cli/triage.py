@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from collector.cli.shared import checked_format
+
+if TYPE_CHECKING:
+    from collector.run.triage import CaseTriage
 
 
 def triage(
@@ -27,6 +31,7 @@ def triage(
     """Say who waits for whom in a debugger's log, who is at the end, how sure that is, and what to do next.
 
     Of a Linux vmcore, say which function hangs the machine and what waits behind it, without debug packages.
+    Of a case, read both, and add the answer to its report.
 
     `triage script kd` prints the debugger's commands for a log with the full answer; `--after LOG` only those
     whose answers LOG misses.
@@ -43,40 +48,40 @@ def triage(
 
 def _answer(what: Path, extra: Path | None, output: str) -> None:
     from collector.errors import DumpError
-    from collector.render import html_triage
-    from collector.render import triage as view
-    from collector.triage.answer import answer
-    from collector.triage.kdlog import parse
+    from collector.render.triage import as_json, as_table
+    from collector.run.triage import triage_case, triage_file
     from collector.triage.modules import load
-    from collector.triage.source import is_debugger_log, lines, logs_of_case, quote
-    from collector.triage.vmcore import find_vmcore
 
-    if vmcore := find_vmcore(what):
-        checked_format(output)
-        _linux(vmcore, output)
-        return
-    table = load(extra)
-    paths = logs_of_case(what) if what.is_dir() else [what]
-    logs = ((path, parse(lines(path))) for path in paths)
-    answers = [(path, answer(log, table)) for path, log in logs if is_debugger_log(log)]
-    if not answers:
+    found = (triage_case if what.is_dir() else triage_file)(what, load(extra))
+    if not found.logs and found.vmcore is None:
         raise DumpError(
-            f"nothing in {what.name!r} is the text of a debugger",
+            f"nothing in {what.name!r} is the text of a debugger, or a Linux dump",
             hint="`hang-collector triage script kd` prints the commands whose answers are read.",
         )
     if output == "html":
-        path, first = answers[0]
-        print(html_triage.page(path.name, first, quote(path, html_triage.evidence(first))), end="")
-        return
-    (view.as_json if output == "json" else view.as_table)([(path.name, one) for path, one in answers])
+        _page(found)
+    else:
+        (as_json if output == "json" else as_table)(found)
+    if what.is_dir():
+        _add_to_case(what, found)
 
 
-def _linux(vmcore: Path, output: str) -> None:
-    from collector.render import triage_linux as view
-    from collector.triage.vmcore import triage_vmcore
+def _page(found: CaseTriage) -> None:
+    from collector.render import html_triage
+    from collector.triage.source import quote
 
-    found = triage_vmcore(vmcore)
-    (view.as_json if output == "json" else view.as_table)(found)
+    if not found.logs:
+        raise typer.BadParameter("a Linux dump is shown as table or json", param_hint="--format")
+    path, first = found.logs[0]
+    print(html_triage.page(path.name, first, quote(path, html_triage.evidence(first))), end="")
+
+
+def _add_to_case(what: Path, found: CaseTriage) -> None:
+    from collector.case.folder import JOURNAL
+    from collector.run.triage import add_to_case
+
+    if (what / JOURNAL).is_file() and add_to_case(what, found):
+        print(f"added to {what / 'report.md'} and report.html", file=sys.stderr)
 
 
 def _script(debugger: str, after: Path | None, extra: Path | None) -> None:

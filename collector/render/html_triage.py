@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.case.wording import shown, span
-from collector.render.triage import named, object_name, thread_name
+from collector.case.wording import shown
 from collector.triage.answer import Answer
 from collector.triage.patterns import CATALOG
-from collector.triage.waitgraph import Chain, seconds
+from collector.triage.waitgraph import Chain
+from collector.triage.wording import named, thread_name, waits_on
 
 _MOST_CHAINS = 5
 _MOST_BOXES = 24
@@ -77,16 +77,13 @@ def drawing(chain: Chain) -> Drawing:
     """Place the boxes of a chain under one another."""
     boxes = []
     for number, link in enumerate(chain.links[:_MOST_BOXES]):
-        waited = seconds(link)
-        since = "" if waited is None else f" for {span(waited)}"
         process = f" of {link.node.process}" if link.node.process else ""
-        label = f"waits{since} on {link.wait.on} {object_name(link)}" if link.wait else ""
         boxes.append(
             Box(
                 number * _STEP,
                 f"{thread_name(link)}{process}",
                 f"in {link.node.at}" if link.node.at else "",
-                label.strip(),
+                waits_on(link),
                 link.line,
                 link.inferred,
             )

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from collector.case.wording import span
+from collector.render import triage_linux
 from collector.render.console import out, plain, word
 from collector.render.json import _print
+from collector.run.triage import CaseTriage
 from collector.triage.answer import Answer
 from collector.triage.patterns import CATALOG, Finding
 from collector.triage.suspects import Suspect
 from collector.triage.waitgraph import Chain, Link, seconds
+from collector.triage.wording import behind, named, thread_name, waiting
 
 _SHOWN_CHAINS = 3
 _SHOWN_LINKS = 20
@@ -44,10 +46,10 @@ def answer(found: Answer) -> None:
 def _chain(chain: Chain) -> None:
     console = out()
     for number, link in enumerate(chain.links[:_SHOWN_LINKS], 1):
-        console.print(plain(_link(number, link)), soft_wrap=True)
+        console.print(plain(f"{number}. {waiting(link)}"), soft_wrap=True)
     if len(chain.links) > _SHOWN_LINKS:
         console.print(f"… and {len(chain.links) - _SHOWN_LINKS} more; --format json shows all")
-    console.print(_behind(chain))
+    console.print(behind(chain))
     console.print()
 
 
@@ -56,22 +58,6 @@ def _list(title: str, items: Sequence[str]) -> None:
         out().print(title)
     for item in items:
         out().print(plain(f"  {item}"), soft_wrap=True)
-
-
-def _link(number: int, link: Link) -> str:
-    waited = seconds(link)
-    process = f" of {link.node.process}" if link.node.process else ""
-    since = "" if waited is None else f" for {span(waited)}"
-    on = f"waits{since} on {link.wait.on} {object_name(link)}" if link.wait else "is not shown in the log"
-    place = f", in {link.node.at}" if link.node.at else ""
-    line = f" [line {link.line}{'; the next step is likely, not stated' if link.inferred else ''}]"
-    return f"{number}. {thread_name(link)}{process} {on.rstrip()}{place}{line}"
-
-
-def _behind(chain: Chain) -> str:
-    if chain.cycle:
-        return "the last waits for the first: a deadlock"
-    return f"{chain.behind} thread(s) wait behind the last one"
 
 
 def _findings(found: Answer) -> Table:
@@ -91,58 +77,32 @@ def _findings(found: Answer) -> Table:
     return table
 
 
-def thread_name(link: Link) -> str:
-    """The thread's address, else its ids, else how many threads it stands for."""
-    thread = link.node.thread
-    if thread is None:
-        return link.node.label or f"({link.node.count} waiters)"
-    if thread.address is not None:
-        return f"{thread.address:08x}"
-    return f"{thread.process_id or 0:04x}.{thread.thread_id or 0:04x}"
-
-
-def object_name(link: Link) -> str:
-    """What it waits on: the lock's symbol beside its address."""
-    if link.wait is None or link.wait.object is None:
-        return link.symbol
-    return f"{link.wait.object:08x} {link.symbol}".strip()
-
-
-def named(suspect: Suspect) -> str:
-    """The suspect in a few words."""
-    who = suspect.module or suspect.process or suspect.lock or suspect.detail or "unknown"
-    if suspect.kind == "unknown_lock_owner":
-        who = f"the unknown owner of {suspect.lock}"
-    if suspect.kind == "collection":
-        who = suspect.detail
-    if who == "unknown":
-        who = suspect.kind.replace("_", " ")
-    if suspect.kind == "machine":
-        who = f"another machine, which {suspect.process or 'a process'} waits for"
-    parts = [f"{suspect.kind} {who}" if suspect.kind in {"driver", "module", "process"} else who]
-    if suspect.vendor:
-        parts.append(f"by {suspect.vendor}")
-    if suspect.process and suspect.process not in who:
-        parts.append(f"in {suspect.process}")
-    if suspect.also:
-        parts.append(f"together with {', '.join(suspect.also)}")
-    if suspect.tag:
-        parts.append(f"pool tag {suspect.tag}")
-    return ", ".join(parts)
-
-
-def as_table(answers: Sequence[tuple[str, Answer]]) -> None:
-    """Each log's answer on a screen; the log's name first when there are several."""
-    for name, one in answers:
-        if len(answers) > 1:
-            out().print(plain(name), style="bold underline")
+def as_table(found: CaseTriage) -> None:
+    """Each answer on a screen; the file's name first when there are several."""
+    several = len(found.logs) + bool(found.vmcore) > 1
+    for path, one in found.logs:
+        if several:
+            out().print(plain(path.name), style="bold underline")
         answer(one)
+    if found.vmcore is not None:
+        path, dump = found.vmcore
+        if several:
+            out().print(plain(path.name), style="bold underline")
+        triage_linux.as_table(dump)
 
 
-def as_json(answers: Sequence[tuple[str, Answer]]) -> None:
-    """The first log's answer, and all under `logs`. `chain` is the gravest, `chains` are all."""
-    logs = [{"file": name, **document(one)} for name, one in answers]
-    _print("hang-collector/triage/1", {**logs[0], "logs": logs if len(logs) > 1 else []})
+def as_json(found: CaseTriage) -> None:
+    """The first log's answer, and all under `logs`. `chain` is the gravest, `chains` are all.
+
+    A Linux dump has a document of its own; it is under `vmcore` when there are logs too.
+    """
+    logs = [{"file": path.name, **document(one)} for path, one in found.logs]
+    dump = triage_linux.document(found.vmcore[1]) if found.vmcore is not None else None
+    if not logs:
+        _print("hang-collector/triage-linux/1", dump or {})
+        return
+    more = {"vmcore": dump} if dump else {}
+    _print("hang-collector/triage/1", {**logs[0], "logs": logs if len(logs) > 1 else [], **more})
 
 
 def document(found: Answer) -> dict[str, object]:

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from collector.case.wording import span
 from collector.render.console import out, plain
-from collector.render.json import _print
 from collector.triage.linux_result import Cpu, Frame, LinuxTriage, Task
+from collector.triage.wording import linux_named, linux_waiting
 
 _SHOWN_LOG_LINES = 30
 _SHOWN_BLOCKED = 20
@@ -30,11 +30,6 @@ def as_table(found: LinuxTriage) -> None:
     console.print(plain(_figures(found)), soft_wrap=True)
     for line in found.missing:
         console.print(plain(f"missing: {line}"), soft_wrap=True)
-
-
-def as_json(found: LinuxTriage) -> None:
-    """Everything, the whole log and every stack included."""
-    _print("hang-collector/triage-linux/1", document(found))
 
 
 def document(found: LinuxTriage) -> dict[str, object]:
@@ -105,8 +100,7 @@ def _headline(found: LinuxTriage) -> str:
 
 def _suspects(console: Console, found: LinuxTriage) -> None:
     for suspect in found.suspects:
-        where = suspect.function or "a function that is not known"
-        console.print(plain(f"suspect: {where}: {suspect.task} {suspect.reason}"), soft_wrap=True)
+        console.print(plain(f"suspect: {linux_named(suspect)}"), soft_wrap=True)
     if found.tasks and not found.suspects:
         console.print("no CPU is stuck, and no task waits uninterruptibly")
 
@@ -117,8 +111,7 @@ def _chains(console: Console, found: LinuxTriage) -> None:
             continue
         console.print()
         for link in chain.links:
-            does = f"waits for {link.lock}" if link.lock else f"holds it, in state {link.task.state}"
-            console.print(plain(f"{link.task.label} {does}, in {link.function or '?'}"), soft_wrap=True)
+            console.print(plain(linux_waiting(link)), soft_wrap=True)
 
 
 def _cpus(console: Console, found: LinuxTriage) -> None:

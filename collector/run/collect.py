@@ -37,6 +37,7 @@ from collector.run.evidence import collect_evidence
 from collector.run.incident import Awaited, Incident, identities
 from collector.run.preflight import preflight
 from collector.run.retrieve import retrieve
+from collector.run.triage import triage
 from collector.run.trigger import trigger
 from collector.run.validate import validate
 from collector.run.wait import wait
@@ -199,7 +200,10 @@ def _fetch(incident: Incident, awaited: Awaited, since: datetime) -> tuple[str, 
         home = retrieve(incident, awaited.dumps, awaited.unfinished)
         collect_evidence(incident, "logs", "after")
     with _stage(incident, "validate"):
-        return home.failures + tuple(validate(incident, home.dumps, since))
+        failures = home.failures + tuple(validate(incident, home.dumps, since))
+    with _stage(incident, "triage"):
+        triage(incident, home.dumps)
+    return failures
 
 
 def _all_home(incident: Incident, awaited: Awaited, failures: tuple[str, ...]) -> str:

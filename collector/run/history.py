@@ -10,6 +10,7 @@ from pathlib import Path
 from collector.adapters.base import FileKind, NmiOutcome, RemoteFile
 from collector.case.folder import CaseFolder
 from collector.case.journal import Entry
+from collector.case.rows import closing
 from collector.errors import CaseError
 from collector.model.result import Outcome, StepResult
 from collector.run.incident import Awaited
@@ -148,7 +149,7 @@ def summary(path: Path) -> CaseSummary:
         entries = case.journal.entries()
     except CaseError as error:
         return CaseSummary(path.name, "", "", str(Outcome.FAILED), error.message)
-    ended = entries[-1] if entries and entries[-1].event == "case.closed" else None
+    ended = closing(entries)
     nmi = trigger_outcome(entries)
     return CaseSummary(
         name=case.name,

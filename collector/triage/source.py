@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from collector.errors import CaseError, DumpError
+from collector.errors import DumpError
 from collector.triage.model import DebuggerLog
 from collector.triage.text import plain, read_lines
 
-_NAMES = ("*.log", "*.txt", "*.kd")
+_NAMES = ("*.log", "*.txt")
 
 
 def lines(path: Path) -> Iterator[str]:
@@ -35,16 +35,11 @@ def quote(path: Path, numbers: Collection[int]) -> dict[int, str]:
     }
 
 
-def logs_of_case(case: Path) -> list[Path]:
-    """Return the texts of a case that may be debugger logs. Raises: CaseError when there are none."""
+def logs_of_case(case: Path, but: Collection[Path] = ()) -> list[Path]:
+    """Return the texts of a case that may be debugger logs, without those of `but`."""
     folder = case / "data"
-    found = sorted(path for name in _NAMES for path in folder.rglob(name) if path.is_file())
-    if not found:
-        raise CaseError(
-            f"{case} holds no text of a debugger",
-            hint="Write one with the commands of `hang-collector triage script kd`, and name that file.",
-        )
-    return found
+    found = {path for name in _NAMES for path in folder.rglob(name) if path.is_file()}
+    return sorted(found - set(but))
 
 
 def is_debugger_log(log: DebuggerLog) -> bool:

@@ -48,6 +48,11 @@ EVENTS: dict[str, dict[str, object]] = {
         "path": "data/dump/1/vmcore", "complete": True, "state": "complete", "format": "kdump",
         "reason": "readable", "remedy": "", "note": "",
     },
+    "triage": {
+        "source": "data/logs/kd.log", "sha256": "ab" * 32, "suspect": "driver FooDrv", "sureness": "high",
+        "why": "every step is stated", "chains": [["a waits for b", "b waits", "1 thread(s) wait"]],
+        "findings": ["deadlock: 2 threads"], "missing": ["!locks"], "next_steps": ["Run `!locks`."],
+    },
     "artifact.missing": {"name": "screen", "source": "s", "outcome": "skipped", "detail": "nobody has it"},
     "dump.unfinished": {"path": "/var/crash/1/vmcore-incomplete", "bytes": 5, "modified": 1.0},
     "dump.none": {"reason": "no reboot"},

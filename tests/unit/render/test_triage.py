@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from collector.render import triage as view
 from collector.render.html_triage import drawing, evidence, page
+from collector.run.triage import CaseTriage
 from collector.triage.answer import Answer, answer
 from collector.triage.model import DebuggerLog
 from collector.triage.modules import load
@@ -42,7 +44,7 @@ def test_the_screen_says_that_nothing_was_found(capsys: pytest.CaptureFixture[st
 
 
 def test_json_has_a_schema_and_a_line_for_each_claim(capsys: pytest.CaptureFixture[str]) -> None:
-    view.as_json([("kd.log", chained())])
+    view.as_json(CaseTriage([(Path("kd.log"), chained())]))
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "hang-collector/triage/1"
     assert document["file"] == "kd.log"

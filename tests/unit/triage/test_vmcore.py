@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import DumpError, MissingExtraError
-from collector.render.triage_linux import as_json, as_table
+from collector.render.triage import as_json, as_table
+from collector.run.triage import CaseTriage
 from collector.triage.vmcore import triage_memory, triage_vmcore
 from tests.unit.triage.linux_image import Image, kallsyms, printk_ring
 
@@ -27,8 +28,9 @@ def test_a_kernel_without_types_still_tells_its_log_and_says_what_is_missing() -
 
 
 def test_a_dump_that_says_nothing_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    found = triage_memory(Image(), {})
-    assert len(found.missing) == 2
+    dump = triage_memory(Image(), {})
+    assert len(dump.missing) == 2
+    found = CaseTriage(vmcore=(Path("vmcore"), dump))
     as_table(found)
     assert "missing: the kernel log" in capsys.readouterr().out
     as_json(found)
