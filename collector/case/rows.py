@@ -98,6 +98,7 @@ class Dump:
     verdict: str
     reason: str
     remedy: str
+    origin: str
     note: str
     cause: str
     telling: list[str]
@@ -274,6 +275,7 @@ def dumps(entries: Sequence[Entry]) -> list[Dump]:
                 verdict=verdict,
                 reason=reason,
                 remedy=text(check, "remedy") if check else "",
+                origin=text(check, "origin") if check else "",
                 note=text(check, "note") if check else "",
                 cause=text(check, "cause") if check else "",
                 telling=_lines(check.data.get("telling")) if check else [],

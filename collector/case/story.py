@@ -44,7 +44,7 @@ _KINDS = {
 
 _DUMPS = {
     "complete": "the dump ({size}) is home and complete",
-    "stale": "a dump is home, but it is of an older crash",
+    "stale": "a dump is home, but it is of another crash",
     "unknown": "a file is home, but it is no dump that can be read",
     "not checked": "a dump is home and not checked yet",
     "not home": "a dump was found and is not home yet",
@@ -129,6 +129,8 @@ class Story:
         if self.began is None:
             return "Nothing is written down yet."
         clauses = [self._diagnosis_clause(), self._nmi_clause(), self._dump_clause()]
+        if self.dump is not None:
+            clauses.append(self.dump.note)
         kind = _KINDS[self.drill, self.dry_run]
         sentence = kind + "; ".join(filter(None, clauses)) + "."
         return f"{sentence} {self.dump.remedy}".rstrip() if self.dump is not None else sentence

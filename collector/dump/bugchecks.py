@@ -80,4 +80,6 @@ def explain(code: int, parameters: Sequence[int]) -> Cause:
     if known is None:
         return Cause(f"{plain:#x}", "a bug check that does not speak of a hang: see Microsoft's reference")
     detail = known.first_parameter.get(parameters[0]) if parameters else None
-    return Cause(f"{plain:#x}", f"{known.name}: {known.meaning}" + (f" ({detail})" if detail else ""))
+    return Cause(
+        f"{plain:#x}", f"{known.name}: {known.meaning}" + (f" ({detail})" if detail else ""), nmi=plain == NMI
+    )

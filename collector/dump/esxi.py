@@ -58,8 +58,9 @@ def read_log(lines: Iterable[str]) -> Identity:
             release, architecture = f"{found[1]} build-{found[2]}", found[3]
         if found := _SCREEN.search(text):
             message = printable(found[1].encode("ascii", "backslashreplace"))
-            nmi = "an NMI from the button, the BMC or the hardware: " if _NMI.search(message) else ""
-            cause = Cause("PSOD", f"{nmi}{message}")
+            nmi = _NMI.search(message) is not None
+            source = "an NMI from the button, the BMC or the hardware: " if nmi else ""
+            cause = Cause("PSOD", f"{source}{message}", nmi)
         if found := _UPTIME.search(text):
             days, hours, minutes, seconds, thousandths = (int(part) for part in found.groups())
             uptime = ((days * 24 + hours) * 60 + minutes) * 60 + seconds + thousandths / 1000

@@ -1,7 +1,7 @@
 """What a crashed Linux kernel says for itself: its log, and in it the lines that tell what happened.
 
 Source of the texts: Linux kernel/panic.c, arch/x86/kernel/nmi.c, kernel/watchdog.c, kernel/hung_task.c,
-kernel/rcu/tree_stall.h, drivers/tty/sysrq.c, mm/oom_kill.c.
+kernel/rcu/tree_stall.h, drivers/tty/sysrq.c, drivers/watchdog/hpwdt.c, mm/oom_kill.c.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ _TELLING = re.compile(
     r"|^(BUG|Oops|general protection fault)\b|Hardware Error|Out of memory: Killed|sysrq: Trigger a crash"
 )
 _PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
-_MEANINGS = (
+_NMIS = (
     ("NMI", "an NMI arrived, and the kernel is set to panic on one"),
+    ("An NMI occurred", "an NMI arrived, and the server's watchdog driver panics on one"),
+)
+_MEANINGS = (
+    *_NMIS,
     ("sysrq triggered crash", "somebody asked for it with SysRq c"),
     ("hung_task", "a task was blocked for too long, and the kernel is set to panic then"),
     ("softlockup", "a CPU was busy in the kernel for too long, and the kernel is set to panic then"),
@@ -89,4 +93,5 @@ def _cause(log: Sequence[Record]) -> Cause | None:
         return None
     text = panic[1]
     meaning = next((meaning for start, meaning in _MEANINGS if text.startswith(start)), "")
-    return Cause("panic", f"{text} ({meaning})" if meaning else text)
+    nmi = text.startswith(tuple(start for start, _ in _NMIS))
+    return Cause("panic", f"{text} ({meaning})" if meaning else text, nmi)

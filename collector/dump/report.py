@@ -43,16 +43,23 @@ class State(StrEnum):
     INCOMPLETE = "incomplete"  # the dump tool left parts out, or says itself that it did not finish
     ENCRYPTED = "encrypted"  # only the holder of the key can say more
     EMPTY = "empty"  # no byte, or none but zeros
-    STALE = "stale"  # whole, and of an older crash than the one that was looked for
+    STALE = "stale"  # whole, and of another crash than the one that was looked for, mostly an older one
     UNKNOWN = "unknown"  # not a format that is read here, or one that contradicts itself
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why the system crashed: the code as its own tools write it (`0x80`, `panic`), and what it means."""
+    """Why the system crashed.
+
+    Args:
+        code: as the system's own tools write it: `0x80`, `panic`.
+        meaning: what it means.
+        nmi: True when an NMI did it.
+    """
 
     code: str
     meaning: str
+    nmi: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,11 @@ def inspected(dumps: Sequence[Inspected]) -> None:
             console.print(plain(line), soft_wrap=True)
         if dump.trouble:
             console.print(plain(f"kernel log: {dump.trouble}"), soft_wrap=True)
-        for text in (dump.verdict.note, dump.verdict.remedy and f"next: {dump.verdict.remedy}"):
+        for text in (
+            dump.verdict.origin,
+            dump.verdict.note,
+            dump.verdict.remedy and f"next: {dump.verdict.remedy}",
+        ):
             if text:
                 console.print(plain(text), soft_wrap=True)
         console.print()

@@ -215,6 +215,9 @@ def _all_home(incident: Incident, awaited: Awaited, failures: tuple[str, ...]) -
             host=incident.host.name,
         )
     dumps = ", ".join(f"{dump.path} ({size(dump.size)})" for dump in awaited.dumps)
+    notes = {entry.data["path"]: entry.data["note"] for entry in incident.case.journal.all("dump.checked")}
+    if doubts := "; ".join(str(note) for note in notes.values() if note):
+        return f"the dump is home and whole: {dumps}; but {doubts}"
     return f"the dump is home, whole, and of this {'drill' if incident.drill else 'hang'}: {dumps}"
 
 

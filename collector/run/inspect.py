@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from collector.case.folder import CaseFolder
@@ -13,9 +12,9 @@ from collector.dump.first_look import FirstLook
 from collector.dump.identify import inspect_source
 from collector.dump.repair import repair
 from collector.dump.report import DumpFile, DumpFormat, DumpReport, State
-from collector.dump.verdict import Verdict, judge
+from collector.dump.verdict import ANY_CRASH, Expected, Verdict, judge
 from collector.errors import CaseError, DumpError
-from collector.run.history import crash_expected_since
+from collector.run.expected import expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,6 @@ def inspect_path(path: Path) -> Sequence[Inspected]:
         return [inspect_file(path)]
     case = CaseFolder.open(path)
     entries = case.journal.entries()
-    since = crash_expected_since(entries)
     files = {
         str(entry.data["path"]): None
         for entry in entries
@@ -50,11 +48,11 @@ def inspect_path(path: Path) -> Sequence[Inspected]:
             f"there is no dump in the case {case.name}",
             hint="Its report says why; if the host has one by now, `hang-collector resume` fetches it.",
         )
-    return [inspect_file(case.path / name, since=since, host=case.host) for name in files]
+    return [inspect_file(case.path / name, expected(case.host, entries, name)) for name in files]
 
 
-def inspect_file(path: Path, *, since: datetime | None = None, host: str = "") -> Inspected:
-    """Judge one dump, and let its kernel speak; `since` and `host` are as for `judge`.
+def inspect_file(path: Path, crash: Expected = ANY_CRASH) -> Inspected:
+    """Judge one dump by itself, or as one of the `crash` that is expected, and let its kernel speak.
 
     Raises:
         DumpError: the file cannot be read. One that contradicts its format is of the state unknown.
@@ -75,7 +73,7 @@ def inspect_file(path: Path, *, since: datetime | None = None, host: str = "") -
             trouble = f"only its newest {len(look.log)} records were read: all of it would take too long"
         identity = replace(report.identity, cause=look.cause, uptime=look.uptime)
         report = replace(report, identity=identity)
-    return Inspected(path, judge(report, since=since, host=host), look, trouble)
+    return Inspected(path, judge(report, crash), look, trouble)
 
 
 def repair_file(path: Path, target: Path) -> Sequence[str]:

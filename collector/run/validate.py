@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from collector.run.expected import expected
 from collector.run.incident import Incident
 from collector.run.inspect import Inspected, inspect_file
 
@@ -18,15 +20,17 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
         dumps: paths relative to the case.
         claimed_at: when the NMI was claimed; an older crash time means an older crash.
     """
+    entries = incident.case.journal.entries()
     problems: list[str] = []
     for path in dumps:
         incident.progress.status(f"checking {path}")
-        found = inspect_file(incident.case.path / path, since=claimed_at, host=incident.host.name)
+        crash = replace(expected(incident.host.name, entries, path), since=claimed_at)
+        found = inspect_file(incident.case.path / path, crash)
         _write_down(incident, path, found)
         verdict, report = found.verdict, found.verdict.report
         incident.progress.note(f"{path}: {report.state}: {report.reason}")
-        if verdict.note:
-            incident.progress.note(f"{path}: {verdict.note}")
+        for sentence in filter(None, (verdict.origin, verdict.note)):
+            incident.progress.note(f"{path}: {sentence}")
         if not report.complete:
             problems.append(f"{path} is {report.state}: {report.reason}")
     return problems
@@ -51,6 +55,7 @@ def _write_down(incident: Incident, path: str, found: Inspected) -> None:
         format=report.format,
         reason=report.reason,
         remedy=found.verdict.remedy,
+        origin=found.verdict.origin,
         note=found.verdict.note,
         bytes=report.size,
         expected=report.expected_size,

@@ -221,7 +221,7 @@ def test_the_dumps_of_a_case_are_judged_by_what_the_case_knows(
     ("dump", "state", "words"),
     [
         (a_dump()[:-1], "truncated", "a dump is home, but it is truncated. Keep it"),
-        (an_older_dump(), "stale", "a dump is home, but it is of an older crash. Look on the host"),
+        (an_older_dump(), "stale", "a dump is home, but it is of another crash. Look on the host"),
         (bytes(5000), "empty", "a dump is home, but it is empty. The dump tool failed"),
         (b"hello", "unknown", "a file is home, but it is no dump that can be read. Unpack it"),
     ],
@@ -246,4 +246,32 @@ def test_the_kernels_last_words_stand_in_the_report(tmp_path: Path) -> None:
     result = scene(tmp_path, dump=dump).collect()
     assert result.case is not None
     for report in ("report.md", "report.html"):
-        assert f"[   86.250000] {words}" in (result.case / report).read_text()
+        text = (result.case / report).read_text()
+        assert f"[   86.250000] {words}" in text
+        assert "our NMI was claimed, by the two clocks; it was an NMI" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "panic", "words"),
+    [
+        (
+            "db01",
+            "hung_task: blocked tasks",
+            "the machine crashed of something else at the time: panic: hung",
+        ),
+        ("db02", "NMI: Not continuing", "the dump calls its host db02, and the NMI went to db01"),
+    ],
+)
+def test_a_whole_dump_that_may_not_be_ours_is_home_and_its_doubt_is_in_the_first_line(
+    tmp_path: Path, name: str, panic: str, words: str
+) -> None:
+    log = [(86.25, f"Kernel panic - not syncing: {panic}")]
+    one = scene(tmp_path, dump=kdump(name, datetime.now(UTC), log, filler_pages=16))
+    result = one.collect()
+    assert result.code == ""
+    assert words in result.detail
+    assert "of this hang" not in result.detail
+    assert result.case is not None
+    first = (result.case / "report.md").read_text().splitlines()[0].replace("\\", "")
+    assert "home and complete" in first
+    assert words in first

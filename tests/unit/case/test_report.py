@@ -143,7 +143,7 @@ SENT = (*HUNG, "claim", "trigger")
         ),
         (
             (*SENT, "dump.found", "artifact", ("dump.checked", {"state": "stale"})),
-            "a dump is home, but it is of an older crash.",
+            "a dump is home, but it is of another crash.",
         ),
         (
             (*SENT, "dump.found", "artifact", ("dump.checked", {"state": "of tomorrow"})),

@@ -54,13 +54,29 @@ def test_the_plain_records_of_an_older_kernel_are_read(flat: bool) -> None:
     assert found.command_line == "root=/dev/sda1 crashkernel=256M"
     assert [line.split("] ")[1] for line in found.telling] == [LOG[2][1], LOG[3][1]]
     assert found.cause == Cause(
-        "panic", "NMI: Not continuing (an NMI arrived, and the kernel is set to panic on one)"
+        "panic", "NMI: Not continuing (an NMI arrived, and the kernel is set to panic on one)", nmi=True
     )
     assert found.uptime == 86.25
 
 
 def test_a_log_without_a_panic_has_no_cause() -> None:
     assert look(Buffer(vmcore.kdump("db01", CRASHED, LOG[:2], filler_pages=0))).cause is None
+
+
+@pytest.mark.parametrize(
+    ("words", "nmi"),
+    [
+        ("NMI IOCK error: Not continuing", True),
+        ("An NMI occurred. Depending on your system the reason is logged", True),
+        ("hung_task: blocked tasks", False),
+        ("sysrq triggered crash", False),
+    ],
+)
+def test_a_panic_on_an_nmi_is_told_from_others(words: str, nmi: bool) -> None:
+    log = [(1.0, f"Kernel panic - not syncing: {words}")]
+    cause = look(Buffer(vmcore.kdump("db01", CRASHED, log, filler_pages=0))).cause
+    assert cause is not None
+    assert cause.nmi is nmi
 
 
 def test_the_ring_of_a_newer_kernel_is_read() -> None:

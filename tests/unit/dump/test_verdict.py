@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.dump.report import DumpFormat, DumpReport, Identity, State
-from collector.dump.verdict import judge, remedy
+from collector.dump.report import Cause, DumpFormat, DumpReport, Identity, State
+from collector.dump.verdict import Expected, judge, remedy
 
 CRASHED = datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
 
@@ -16,36 +16,113 @@ def report(state: State = State.COMPLETE, **identity: object) -> DumpReport:
     return DumpReport(DumpFormat.KDUMP, state, "so it is", 10, identity=Identity(**identity))  # type: ignore[arg-type]
 
 
-def test_a_whole_dump_that_is_older_than_the_nmi_is_stale() -> None:
-    verdict = judge(report(crash_time=CRASHED), since=CRASHED + timedelta(minutes=11))
+def expected(*, since: float = -2, until: float = 300, **more: object) -> Expected:
+    """A crash between a claim and a find that are so many seconds from CRASHED."""
+    begin, end = (CRASHED + timedelta(seconds=seconds) for seconds in (since, until))
+    return Expected(since=begin, until=end, nmi=True, **more)  # type: ignore[arg-type]
+
+
+NMI = Cause("panic", "NMI: Not continuing", nmi=True)
+HUNG_TASK = Cause("panic", "hung_task: blocked tasks")
+
+
+@pytest.mark.parametrize(("since", "until"), [(660, 900), (-7200, -660)])
+def test_a_whole_dump_of_a_crash_before_the_nmi_or_after_it_was_found_is_stale(
+    since: int, until: int
+) -> None:
+    verdict = judge(report(crash_time=CRASHED, cause=NMI), expected(since=since, until=until))
     assert verdict.report.state is State.STALE
-    assert "older crash: 2026-11-21 03:12:44 UTC" in verdict.report.reason
+    older = "an older crash" if since > 0 else "a crash after it was found"
+    assert verdict.report.reason == f"it is whole, but of {older}: 2026-11-21 03:12:44 UTC"
     assert verdict.remedy
+    assert verdict.origin == ""
 
 
-@pytest.mark.parametrize("behind", [-3600, 0, 540])
-def test_a_clock_that_is_a_little_behind_makes_no_dump_stale(behind: int) -> None:
-    assert judge(report(crash_time=CRASHED), since=CRASHED + timedelta(seconds=behind)).report.complete
+@pytest.mark.parametrize(("since", "until"), [(-3600, 10), (0, 300), (540, 800), (-3600, -540)])
+def test_a_clock_that_is_a_little_off_makes_no_dump_stale(since: int, until: int) -> None:
+    assert judge(report(crash_time=CRASHED), expected(since=since, until=until)).report.complete
 
 
-def test_a_dump_that_does_not_say_when_it_crashed_is_believed() -> None:
-    assert judge(report(), since=CRASHED).report.complete
+@pytest.mark.parametrize("hours", [-10, 10])
+def test_a_host_whose_clock_is_hours_off_is_judged_by_its_own_clock(hours: int) -> None:
+    """It wrote the file three minutes after the crash, and both times are its own."""
+    away = hours * 3600
+    for written, state in (
+        (CRASHED + timedelta(minutes=3), State.COMPLETE),
+        (CRASHED + timedelta(hours=3), State.STALE),
+        (CRASHED - timedelta(hours=3), State.STALE),
+    ):
+        crash = expected(since=away, until=away + 300, written=written)
+        assert judge(report(crash_time=CRASHED), crash).report.state is state
+
+
+def test_a_dump_that_was_found_days_later_is_not_any_dump_of_these_days() -> None:
+    found = expected(since=86400, until=86400 * 4, written=CRASHED + timedelta(days=2))
+    assert judge(report(crash_time=CRASHED), found).report.state is State.STALE
+
+
+def test_a_crash_by_an_nmi_right_after_our_claim_is_ours() -> None:
+    verdict = judge(report(crash_time=CRASHED, cause=NMI), expected())
+    assert verdict.origin == "it crashed 2 s after our NMI was claimed, by the two clocks; it was an NMI"
+    assert verdict.note == ""
+
+
+def test_a_crash_of_something_else_right_after_our_claim_is_said_plainly() -> None:
+    verdict = judge(report(crash_time=CRASHED, cause=HUNG_TASK), expected())
+    assert verdict.report.complete
+    assert verdict.origin == ""
+    assert "our NMI did not cause this crash" in verdict.note
+    assert "something else at the time: panic: hung_task: blocked tasks" in verdict.note
+
+
+def test_nothing_is_said_of_our_nmi_where_we_sent_none() -> None:
+    verdict = judge(report(crash_time=CRASHED, cause=HUNG_TASK), Expected(since=CRASHED, until=CRASHED))
+    assert (verdict.origin, verdict.note) == ("", "")
+
+
+def test_a_dump_that_does_not_say_when_it_crashed_is_whole_and_proves_nothing() -> None:
+    verdict = judge(report(cause=NMI), expected())
+    assert verdict.report.complete
+    assert verdict.origin == ""
+    assert "does not say when it crashed" in verdict.note
+    assert judge(report(State.EMPTY), expected()).note == ""
 
 
 def test_a_dump_that_is_not_whole_stays_that() -> None:
     old = report(State.TRUNCATED, crash_time=CRASHED)
-    assert judge(old, since=CRASHED + timedelta(days=1)).report is old
+    verdict = judge(old, expected(since=86400, until=86700))
+    assert verdict.report is old
+    assert verdict.origin == ""
 
 
 @pytest.mark.parametrize("name", ["db01", "DB01", "db01.example.com"])
 def test_the_short_name_of_the_host_is_enough(name: str) -> None:
-    assert judge(report(hostname="db01.corp.example.com"), host=name).note == ""
+    assert judge(report(hostname="db01.corp.example.com"), Expected(host=name)).note == ""
 
 
 def test_the_name_of_another_host_is_said_and_is_not_fatal() -> None:
-    verdict = judge(report(hostname="db02"), host="db01")
+    verdict = judge(report(hostname="db02"), Expected(host="db01"))
     assert "db02" in verdict.note
     assert verdict.report.complete
+
+
+@pytest.mark.parametrize(
+    ("inside", "told", "same"),
+    [
+        ("6.1.0-9-amd64", "6.1.0-9-amd64", True),
+        ("6.1.0-9-amd64", "5.10.0-1-amd64", False),
+        ("Windows build 20348", "10.0.20348", True),
+        ("Windows build 20348", "10.0.17763", False),
+        ("Windows build 20348", "", True),
+        (None, "10.0.17763", True),
+    ],
+)
+def test_the_system_in_the_dump_is_held_against_the_one_that_the_host_told(
+    inside: str | None, told: str, same: bool
+) -> None:
+    note = judge(report(kernel_release=inside), Expected(system=told)).note
+    assert (note == "") == same
+    assert same or told in note
 
 
 @pytest.mark.parametrize("state", State)
