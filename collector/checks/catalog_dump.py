@@ -130,8 +130,8 @@ CAPTURE = (
         Link.CAPTURE,
         Severity.HIGH,
         "Most dumps that fail do so for a reason that no configuration shows: a driver, a network, a size.",
-        "Crash the host on purpose, in maintenance, and see that a dump comes of it.",
-        "kdump-utils, `kdumpctl test`",
+        "Put the host into maintenance and run `hang-collector drill HOST`.",
+        "the cases of this program; kdump-utils, `kdumpctl test`",
     ),
 )
 

@@ -131,18 +131,3 @@ def stale(facts: Facts) -> Verdict | None:
     if changed:
         return bad("KD-9", f"newer than the capture kernel's image: {', '.join(changed)}")
     return unknown("KD-9", facts, "kdump_newer")
-
-
-def proven(facts: Facts) -> Verdict | None:
-    """KD-12: kdumpctl of kdump-utils writes the outcome of its last test; a dump is a proof as well."""
-    test = value(facts, "kdump_test")
-    if test is not None and test.startswith("success"):
-        return good("KD-12", "the last test of kdump wrote a dump")
-    if test is not None and test.startswith("fail"):
-        return bad("KD-12", "the last test of kdump failed")
-    dumps = lines(facts, "dumps")
-    if dumps:
-        return good("KD-12", f"this host has dumped before: {dumps[-1]}")
-    if is_absent(facts, "dumps"):
-        return bad("KD-12", "configured, and never proved: there is neither a test nor a dump")
-    return unknown("KD-12", facts, "dumps")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from collector.checks.family import Family, family
 from collector.checks.kdump_config import SOURCES, KdumpConfig, Kind, Target, config
 from collector.checks.linux_memory import estimate, ram_bytes
+from collector.checks.proof import calibrated
 from collector.checks.rule import bad, good, is_absent, lines, unknown
 from collector.model.audit import DumpEstimate
 from collector.model.fact import Facts, value
@@ -37,7 +38,7 @@ def dump_estimate(facts: Facts) -> DumpEstimate | None:
     """The estimate for what the host's kdump is configured to leave out."""
     found = config(facts)
     level = found.target.level if found else _WHOLE
-    return estimate(facts, level if level is not None else 0)
+    return calibrated(estimate(facts, level if level is not None else 0), facts)
 
 
 def target_supported(facts: Facts) -> Verdict | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from collector.case.manifest import verify
 from collector.cli.exit_codes import ExitCode
 from collector.lab.crash import Reaction
 from collector.lab.crash import Script as LabScript
-from collector.lab.demo import lab
+from collector.lab.demo import Lab, lab
 from tests.scenarios.harness import Scene, a_dump
 from tests.scenarios.test_command_line import cli, quicken, the_case
 
@@ -146,3 +147,25 @@ def test_a_drill_that_leaves_no_dump_says_so(tmp_path: Path) -> None:
             "Drill: db01 was healthy; one NMI was sent; no dump came of it"
             in (the_case(one).path / "report.md").read_text()
         )
+
+
+def test_the_audit_counts_a_drill_as_proof_until_something_changes(tmp_path: Path) -> None:
+    with lab(tmp_path / "lab") as one:
+        quicken(one)
+        one.host.tree.put("/var/lib/kdump/vmcore-creation.status", b"pending\n", time.time())
+        assert about(one)[0] == "warning"
+        assert cli(one, "drill", "db01", "--confirm", "db01").returncode == ExitCode.COMPLETE
+        level, reason = about(one)
+        assert level == "ok", reason
+        assert reason.startswith("the drill of ")
+        one.host.tree.put("/sys/kernel/kexec_crash_size", b"201326592\n", time.time())
+        level, reason = about(one)
+        assert level == "warning"
+        assert "the reserved memory (268435456 then, 201326592 now)" in reason
+
+
+def about(one: Lab) -> tuple[str, str]:
+    """What the audit says of KD-12."""
+    (row,) = json.loads(cli(one, "audit", "db01", "--format", "json").stdout)["hosts"]
+    (verdict,) = [verdict for verdict in row["verdicts"] if verdict["id"] == "KD-12"]
+    return verdict["level"], verdict["reason"]

@@ -8,6 +8,7 @@ from collector.checks.audit import RULES, chain, judge, weakest, worst
 from collector.checks.catalog import CHECKS
 from collector.checks.kdump_config import Kind, config
 from collector.checks.linux_memory import estimate
+from collector.checks.linux_target import dump_estimate
 from collector.facts.linux_script import NAMES
 from collector.model.audit import Link, Severity
 from collector.model.host import Platform
@@ -104,6 +105,19 @@ def test_a_dump_without_user_pages_is_the_kernels_memory() -> None:
     assert large.seconds > small.seconds > 60
     assert "meminfo" in small.how
     assert estimate(facts({"meminfo": ABSENT})) is None
+
+
+def test_a_dump_that_was_measured_here_says_how_long_the_next_one_takes() -> None:
+    model = dump_estimate(facts())
+    measured = dump_estimate(facts({"proof_seconds": "212", "proof_bytes": "1288490189"}))
+    assert model is not None
+    assert measured is not None
+    assert (measured.bytes, measured.seconds) == (model.bytes, 212.0)
+    assert "212 s measured from the NMI to a whole dump of 1.2 GiB on 2026-11-21" in measured.how
+    timer = {"watchdog_running": "yes", "watchdog_action": "hard reset", "watchdog_initial_s": "200"}
+    without = {v.id: v.level for v in judge(Platform.LINUX, facts(timer))}
+    slow = {v.id: v.level for v in judge(Platform.LINUX, facts(timer, {"proof_seconds": "212"}))}
+    assert (without["WD-1"], slow["WD-1"]) == (Level.OK, Level.CRITICAL)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collector.checks.catalog import CHECKS
 from collector.model.audit import Severity
 from collector.model.host import Platform
 from collector.model.verdict import Level
-from tests.unit.checks.facts import ABSENT, DEBIAN, DENIED, SUSE, facts
+from tests.unit.checks.facts import ABSENT, DEBIAN, DENIED, NOW, SUSE, facts
 
 OK, WARNING, CRITICAL, UNKNOWN = Level.OK, Level.WARNING, Level.CRITICAL, Level.UNKNOWN
 LINUX = RULES[Platform.LINUX]
@@ -28,6 +28,17 @@ RUNNING = f"{WATCHDOG}/identity:iTCO_wdt\n{WATCHDOG}/state:active"
 UNIT = "/sys/fs/cgroup/system.slice"
 OFF = {"unknown_nmi_panic": "0", "panic_on_unrecovered_nmi": "0"}
 REMOTE = {"kdump_conf": "nfs nas.example.com:/dumps\npath /var/crash"}
+
+DRILLED = {
+    "proof_whole": "yes",
+    "proof_drill": "yes",
+    "proof_path": "/var/crash/127.0.0.1-2026-11-20-03:12:00/vmcore",
+    "proof_bytes": "1288490189",
+    "proof_seconds": "212",
+    "proof_release": "5.14.0",
+    "proof_cmdline": "root=/dev/mapper/root ro crashkernel=256M",
+    "proof_crash_size": "268435456",
+}
 
 CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("CT-1", {}, OK),
@@ -177,6 +188,15 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("KD-12", {"kdump_test": ABSENT}, WARNING),
     ("KD-12", {"kdump_test": ABSENT, "dumps": "/var/crash/127.0.0.1-2026-11-01-03:12:00/vmcore"}, OK),
     ("KD-12", {"kdump_test": ABSENT, "dumps": DENIED}, UNKNOWN),
+    ("KD-12", {**DRILLED, "kdump_test": ABSENT}, OK),
+    ("KD-12", {**DRILLED, "kdump_test": "fail kdump_test_id=1-1"}, OK),
+    ("KD-12", {**DRILLED, "kdump_test": f"fail kdump_test_id={int(NOW.timestamp()) + 60}-1"}, WARNING),
+    ("KD-12", {**DRILLED, "proof_whole": "no", "proof_reason": "it rebooted without one"}, WARNING),
+    ("KD-12", {**DRILLED, "release": "5.14.1"}, WARNING),
+    ("KD-12", {**DRILLED, "proof_crash_size": "134217728"}, WARNING),
+    ("KD-12", {**DRILLED, "kdump_conf": "path /dumps"}, WARNING),
+    ("KD-12", {**DRILLED, **REMOTE}, WARNING),
+    ("KD-12", {**DRILLED, "kdump_conf": DENIED}, OK),
     ("TG-1", {}, OK),
     ("TG-1", DEBIAN, OK),
     ("TG-1", SUSE, OK),
