@@ -125,7 +125,6 @@ class Missing:
     detail: str
 
 
-def text(entry: Entry, key: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Triaged:
     """What a triage said of one log or dump of the case; `chains` are sentences, the waiter's first."""
@@ -146,6 +145,7 @@ def closing(entries: Sequence[Entry]) -> Entry | None:
     return last if last is not None and last.event == "case.closed" else None
 
 
+def text(entry: Entry, key: str) -> str:
     """A value of an entry, to be shown; empty when there is none."""
     return pairs(entry.data.get(key))
 

@@ -81,8 +81,8 @@ class Story:
         self.closed = _values(closed)
         self.host = self.opened["host"] or "The host"
         self.dry_run = bool(opened and opened.data.get("dry_run"))
-
         self.drill = bool(opened and opened.data.get("drill"))
+
         def of(event: str) -> list[Entry]:
             return [entry for entry in entries if entry.event == event]
 
@@ -138,10 +138,10 @@ class Story:
     def _diagnosis_clause(self) -> str:
         if self.diagnosis is None:
             return f"{self.host} was not examined yet"
-        known = _DIAGNOSES.get(self.diagnosis.diagnosis)
-        return known.format(host=self.host) if known else f"{self.host} is {self.diagnosis.diagnosis}"
         if self.drill and self.diagnosis.diagnosis == "responsive":
             return f"{self.host} was healthy"
+        known = _DIAGNOSES.get(self.diagnosis.diagnosis)
+        return known.format(host=self.host) if known else f"{self.host} is {self.diagnosis.diagnosis}"
 
     def _nmi_clause(self) -> str:
         if self._snapshot:

@@ -149,9 +149,9 @@ def _prepare(incident: Incident, options: Options) -> Finding | None:
     with _stage(incident, "probe"):
         _refuse_while_claimed_elsewhere(incident, options)
         finding = probe(incident)
-    crashes = incident.playbook.steps.trigger.act is Act.NMI
         if incident.drill:
             _require_health(incident, finding)
+    crashes = incident.playbook.steps.trigger.act is Act.NMI
     seen = finding.diagnosis is Diagnosis.ALREADY_CRASHED and "already-crashed" not in options.accepted
     if crashes and seen:
         incident.case.journal.append("crash.seen", reason=finding.reason)
@@ -164,7 +164,6 @@ def _prepare(incident: Incident, options: Options) -> Finding | None:
     return finding
 
 
-def _bring_it_home(incident: Incident, since: datetime) -> str:
 def _require_health(incident: Incident, finding: Finding) -> None:
     """A drill proves the way to the dump; whatever else may be wrong with the host must not come into it."""
     if finding.diagnosis is not Diagnosis.RESPONSIVE:
@@ -176,6 +175,7 @@ def _require_health(incident: Incident, finding: Finding) -> None:
         )
 
 
+def _bring_it_home(incident: Incident, since: datetime) -> str:
     """Wait for the dump, fetch it and the logs, and check it.
 
     Raises:
@@ -195,7 +195,7 @@ def _require_health(incident: Incident, finding: Finding) -> None:
 
 
 def _fetch(incident: Incident, awaited: Awaited, since: datetime) -> tuple[str, ...]:
-    """Bring home what there is and check it; return what failed, in words."""
+    """Bring home what there is, check it, and ask it what hung the host; return what failed, in words."""
     with _stage(incident, "retrieve"):
         home = retrieve(incident, awaited.dumps, awaited.unfinished)
         collect_evidence(incident, "logs", "after")
