@@ -63,6 +63,11 @@ class Endpoint(BaseModel):
         port = getattr(self, "port", None)
         return f"{self.type}://{self.address}" + (f":{port}" if port else "")
 
+    @property
+    def nmi_target(self) -> str:
+        """Names the machine that an NMI through this endpoint hits; a hypervisor has several behind it."""
+        return self.identity
+
 
 @dataclass(frozen=True, slots=True)
 class Host:

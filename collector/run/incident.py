@@ -109,8 +109,8 @@ class Incident:
 
 
 def identities(host: Host) -> tuple[str, ...]:
-    """What must not be touched by two runs at once: the host's name, and each controller behind it."""
-    return (f"host {host.name}", *(endpoint.identity for endpoint in host.controllers))
+    """What must not be touched by two runs at once: the host's name, and each machine that an NMI may hit."""
+    return (f"host {host.name}", *(endpoint.nmi_target for endpoint in host.controllers))
 
 
 @dataclass(frozen=True, slots=True)
