@@ -317,7 +317,7 @@ class FakeChannel(_Fake):
             "boot_id": machine.boot_id,
             "uptime": f"{machine.uptime():.2f} 0.00",
             "clock": f"{int(time.time())}",
-            "release": "6.1.0-fake",
+            "release": "4.18.0-553.el8_10.x86_64",
             "kexec_crash_loaded": str(armed),
             "kexec_crash_size": str(armed * 268435456),
             "unknown_nmi_panic": str(int(machine.script.panics)),
