@@ -31,5 +31,5 @@ bench:            ## the figures of the README, measured here
 	@for script in bench/*.py; do $(BIN)/python $$script || exit; done
 
 clean:            ## back to a fresh checkout
-	rm -rf .venv dist build .*_cache .hypothesis tests/e2e/guest/out
+	rm -rf .venv dist build .*_cache .hypothesis tests/e2e/guest/out tests/peers/out
 	find . -name __pycache__ -prune -exec rm -rf {} +
