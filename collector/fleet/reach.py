@@ -11,6 +11,7 @@ from collector.errors import AdapterError, DeadlineError, UnreachableError
 from collector.model.host import Endpoint, Host
 from collector.probe.observation import Observation, Reach, Target
 from collector.probe.protocols import PROTOCOLS
+from collector.probe.targets import protocol_of
 from collector.run.incident import Observe
 
 AT_ONCE = 400
@@ -22,8 +23,14 @@ SECONDS = 5.0
 FEW = 32
 """Endpoints that are no burst; of more, those that were silent are asked once more."""
 
-_PROTOCOLS: Mapping[str, str] = {"ssh": "ssh", "winrm": "winrm", "smb": "smb", "ipmi": "rmcp"}
-"""What to ask an endpoint of this type. Other types are asked by their adapters alone."""
+_PROTOCOLS: Mapping[str, str] = {
+    "ssh": "ssh",
+    "winrm": "winrm",
+    "winrm-tls": "winrm-tls",
+    "smb": "smb",
+    "ipmi": "rmcp",
+}
+"""How to ask an endpoint, by its type and TLS. Other types are asked by their adapters alone."""
 
 _SILENT = (Reach.SILENT, Reach.CONNECTED)
 
@@ -60,7 +67,7 @@ def _look(targets: Sequence[Target], observe: Observe) -> dict[Target, Observati
 
 
 def _target(host: Host, endpoint: Endpoint) -> Target | None:
-    protocol = _PROTOCOLS.get(endpoint.type)
+    protocol = _PROTOCOLS.get(protocol_of(endpoint))
     if protocol is None or getattr(endpoint, "proxy_jump", None):
         return None
     port = getattr(endpoint, "port", None) or PROTOCOLS[protocol].port

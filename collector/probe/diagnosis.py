@@ -241,7 +241,7 @@ def _nothing_answers(signs: _Signs, controller: ControllerView, before: Diagnosi
     )
 
 
-_LABELS = {"ssh": "SSH", "rdp": "RDP", "winrm": "WinRM", "https": "HTTPS", "smb": "SMB"}
+_LABELS = {"ssh": "SSH", "rdp": "RDP", "winrm": "WinRM", "winrm-tls": "WinRM", "https": "HTTPS", "smb": "SMB"}
 
 _PING = {
     Reach.UNTRIED: "ping could not be asked",
@@ -268,6 +268,7 @@ _OWED = {
     "ssh": "banner",
     "rdp": "connection confirm",
     "winrm": "HTTP answer",
+    "winrm-tls": "TLS answer",
     "https": "TLS answer",
     "smb": "negotiate answer",
 }

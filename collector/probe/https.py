@@ -71,8 +71,13 @@ class HttpsConversation(StreamConversation):
         certificate = self._tls.getpeercert(binary_form=True)
         if certificate:
             self.evidence["certificate_sha256"] = hashlib.sha256(certificate).hexdigest()
-        host = host_field(self._name)
-        self._tls.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii"))
+        self._tls.write(self._request())
+
+    def _request(self) -> bytes:
+        """Return what to ask for through TLS."""
+        return f"GET / HTTP/1.1\r\nHost: {host_field(self._name)}\r\nConnection: close\r\n\r\n".encode(
+            "ascii"
+        )
 
     def _read(self) -> None:
         while not self.done:
@@ -83,12 +88,16 @@ class HttpsConversation(StreamConversation):
                 self.evidence["http_status"] = str(head.status)
                 if "server" in head.fields:
                     self.evidence["server"] = printable(head.fields["server"])
-                if head.status < _SERVER_FAILURE:
+                if self._proves(head.status):
                     self._prove()
                 else:
                     self._fail(f"HTTP {head.status}")
             elif not text:
                 self.ended()
+
+    def _proves(self, status: int) -> bool:
+        """Tell whether only a living user mode answers with this status."""
+        return status < _SERVER_FAILURE
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from collector.probe.rdp import RdpConversation
 from collector.probe.rmcp import RmcpConversation
 from collector.probe.smb import SmbConversation
 from collector.probe.ssh import SshConversation
-from collector.probe.winrm import WinrmConversation
+from collector.probe.winrm import WinrmConversation, WinrmTlsConversation
 
 _IPV6 = 6
 
@@ -36,6 +36,7 @@ PROTOCOLS: Mapping[str, Service] = {
     "ssh": Service("tcp", 22, lambda _, __: SshConversation()),
     "rdp": Service("tcp", 3389, lambda _, __: RdpConversation()),
     "winrm": Service("tcp", 5985, lambda name, _: WinrmConversation(name)),
+    "winrm-tls": Service("tcp", 5986, lambda name, _: WinrmTlsConversation(name)),
     "https": Service("tcp", 443, lambda name, _: HttpsConversation(name)),
     "smb": Service("tcp", 445, lambda _, __: SmbConversation()),
     "rmcp": Service("udp", 623, lambda _, __: RmcpConversation()),

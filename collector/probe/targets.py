@@ -23,15 +23,24 @@ def targets_for(host: Host) -> list[Target]:
     targets = [Target("icmp", host.address, None)]
     services = {protocol: _target(protocol, host) for protocol in _SERVICES[host.platform]}
     for channel in host.channels:
-        if channel.type not in PROTOCOLS:
+        protocol = protocol_of(channel)
+        if protocol not in PROTOCOLS:
             continue
         if getattr(channel, "proxy_jump", None):
             services.pop(channel.type, None)
         else:
-            services[channel.type] = _target(channel.type, host, channel)
+            services[channel.type] = _target(protocol, host, channel)
     targets += services.values()
     targets += [_target("rmcp", host, bmc) for bmc in host.controllers if bmc.type == "ipmi"]
     return list(dict.fromkeys(targets))
+
+
+def protocol_of(endpoint: Endpoint) -> str:
+    """The protocol by which an endpoint is asked; not a key of `PROTOCOLS` where there is none.
+
+    WinRM through TLS is one of its own: to the other one its port would close the connection.
+    """
+    return "winrm-tls" if endpoint.type == "winrm" and getattr(endpoint, "tls", False) else endpoint.type
 
 
 def _target(protocol: str, host: Host, endpoint: Endpoint | None = None) -> Target:

@@ -1,4 +1,4 @@
-"""WinRM: the WS-Management Identify request, without credentials.
+"""WinRM: the WS-Management Identify request, without credentials, in the clear or through TLS.
 
 What an answer proves on Windows depends on its status, because http.sys, a kernel driver, takes the
 connection and the request, and answers by itself when no service is registered for the path:
@@ -8,12 +8,16 @@ connection and the request, and answers by itself when no service is registered 
   the two possible mistakes this is the one after which no NMI is sent.
 * 503, 404 and everything else may come from the driver: the kernel lives, WinRM does not serve.
 * No answer at all: the driver has queued the request for a service that does not fetch it.
+
+Through TLS the handshake comes first, which is Schannel's work, in LSASS. So a host whose user mode hangs
+sends nothing; one that sends something and never comes to an answer is not called hung.
 """
 
 from __future__ import annotations
 
 from collector.probe.conversation import StreamConversation
 from collector.probe.http1 import Head, NotHttpError, host_field, read_head
+from collector.probe.https import HttpsConversation
 from collector.probe.observation import printable
 
 _PROVING = frozenset({200, 401})
@@ -38,15 +42,7 @@ class WinrmConversation(StreamConversation):
 
     def opening(self) -> bytes:
         """Return the whole request."""
-        head = (
-            "POST /wsman HTTP/1.1\r\n"
-            f"Host: {host_field(self._name)}\r\n"
-            "Content-Type: application/soap+xml;charset=UTF-8\r\n"
-            "WSMANIDENTIFY: unauthenticated\r\n"
-            f"Content-Length: {len(_BODY)}\r\n"
-            "Connection: close\r\n\r\n"
-        )
-        return head.encode("ascii") + _BODY
+        return _identify(self._name)
 
     def _advance(self) -> bytes:
         try:
@@ -68,3 +64,27 @@ class WinrmConversation(StreamConversation):
         else:
             self.evidence["kernel"] = "http.sys may have answered by itself"
             self._fail(f"HTTP {head.status}")
+
+
+class WinrmTlsConversation(HttpsConversation):
+    """PROVED by status 200 or 401 through TLS; any other status is SPOKE with a `failure`."""
+
+    __slots__ = ()
+
+    def _request(self) -> bytes:
+        return _identify(self._name)
+
+    def _proves(self, status: int) -> bool:
+        return status in _PROVING
+
+
+def _identify(name: str) -> bytes:
+    head = (
+        "POST /wsman HTTP/1.1\r\n"
+        f"Host: {host_field(name)}\r\n"
+        "Content-Type: application/soap+xml;charset=UTF-8\r\n"
+        "WSMANIDENTIFY: unauthenticated\r\n"
+        f"Content-Length: {len(_BODY)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + _BODY

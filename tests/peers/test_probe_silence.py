@@ -21,7 +21,7 @@ from collector.probe.observation import Observation, Reach, Target
 from tests.unit.probe.test_rmcp import CAPABLE
 
 LOOPBACK = "127.0.0.1"
-OVER_TCP = ("ssh", "rdp", "winrm", "https", "smb")
+OVER_TCP = ("ssh", "rdp", "winrm", "winrm-tls", "https", "smb")
 ON = ControllerView(power=PowerState.ON)
 PING = Observation("icmp", LOOPBACK, None, Reach.SPOKE, 0.0, {})
 

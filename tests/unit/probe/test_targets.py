@@ -11,6 +11,7 @@ class Way(Endpoint):
     """An endpoint as an adapter declares it."""
 
     port: int | None = None
+    tls: bool = False
     proxy_jump: str | None = None
 
 
@@ -45,6 +46,19 @@ def test_a_channel_says_where_its_service_is() -> None:
 
 def test_a_channel_adds_a_service_that_the_platform_has_not() -> None:
     assert Target("ssh", "192.0.2.10", 22) in targets_for(host(Platform.WINDOWS, Way(type="ssh")))
+
+
+def test_winrm_through_tls_is_asked_through_tls_and_not_in_the_clear_as_well() -> None:
+    moved = targets_for(host(Platform.WINDOWS, Way(type="winrm", port=5986, tls=True)))
+    assert moved[1:] == [
+        Target("rdp", "192.0.2.10", 3389),
+        Target("winrm-tls", "192.0.2.10", 5986),
+        Target("smb", "192.0.2.10", 445),
+    ]
+    assert Target("winrm-tls", "192.0.2.10", 5986) in targets_for(
+        host(Platform.WINDOWS, Way(type="winrm", tls=True))
+    )
+    assert Target("winrm", "192.0.2.10", 5985) in targets_for(host(Platform.WINDOWS, Way(type="winrm")))
 
 
 def test_a_service_behind_a_jump_host_is_not_asked_since_its_silence_says_nothing() -> None:
