@@ -118,11 +118,17 @@ class _Part(BaseModel):
 
 
 class When(_Part):
-    """Which hosts the playbook is for: the platform, and one controller and one channel of these types."""
+    """Which hosts the playbook is for: a platform, and one controller and one channel of these types."""
 
-    platform: Platform
+    platform: Platform | tuple[Platform, ...] = Field(description="One, or several in brackets.")
     controllers: tuple[Word, ...] = Field(min_length=1)
     channels: tuple[Word, ...] = Field(min_length=1)
+
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """All of them."""
+        return self.platform if isinstance(self.platform, tuple) else (self.platform,)
 
 
 class ProbeStep(_Part):

@@ -91,8 +91,8 @@ def explain(selection: Selection) -> str:
 def _fit(host: Host, playbook: Playbook) -> _Fit | str:
     """How the playbook fits the host, or the sentence that says why it does not."""
     when = playbook.when
-    if when.platform is not host.platform:
-        return f"it is for {when.platform}, and the host runs {host.platform}"
+    if host.platform not in when.platforms:
+        return f"it is for {' or '.join(when.platforms)}, and the host runs {host.platform}"
     controller = _first(host.controllers, when.controllers)
     if controller is None:
         return _lacks("controller", when.controllers, host.controllers)
