@@ -16,6 +16,8 @@ from collector.triage.modules import DATA, stem
 
 
 class _Entry(BaseModel):
+    """One row of the table; `windows` is a part of the versions that it is about, as the debugger says it."""
+
     model_config = ConfigDict(extra="forbid")
 
     title: str
@@ -51,7 +53,7 @@ def matching(modules: Iterable[str], windows: str) -> tuple[Advisory, ...]:
     names = sorted({stem(module) for module in modules if module})
     return tuple(
         Advisory(one.title, name, one.version, one.source)
-        for one in _shipped()
+        for one in shipped()
         for name in names
         if any(fnmatchcase(name, pattern) for pattern in one.modules)
         and (not windows or one.windows.lower() in windows.lower())
@@ -59,7 +61,8 @@ def matching(modules: Iterable[str], windows: str) -> tuple[Advisory, ...]:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> tuple[_Entry, ...]:
+def shipped() -> tuple[_Entry, ...]:
+    """Return the whole table. Raises: ConfigError when the installation is damaged."""
     document = read(DATA / "advisories.yaml")
     file = None if document.data is None else validate(_File, document)
     if file is None or document.problems:

@@ -79,7 +79,7 @@ def answer(log: DebuggerLog, modules: Modules) -> Answer:
 
 
 _EXHAUSTED = ("paged_pool", "nonpaged_pool", "session_pool")
-_BEFORE_CHAINS = ("bugcheck", "dpc_watchdog_single", "psod", "spin_count_exceeded")
+_BEFORE_CHAINS = ("bugcheck", "dpc_watchdog_single", "psod", "psod_machine_check", "spin_count_exceeded")
 """How the system ended says more than who waited at that moment."""
 
 

@@ -27,6 +27,7 @@ _FRAME = re.compile(
     r"\s*(?:\S+\s+)?(?:cpu\d{1,5}:\d{1,10}\))?"  # a time and a CPU, in a log
     r"0x[0-9a-fA-F]+:\[(0x[0-9a-fA-F]{1,16})\](\S+?)(?:\+(0x[0-9a-fA-F]{1,16}))?\s+stack:"
 )
+_IN_WORLD = re.compile(r"(?:PCPU ?(\d{1,5})\b.*)?in world (\d{1,10}):(\S+)")  # the message may name it
 _UPTIME = re.compile(r"VMK uptime:\s*([\d:.]+)")
 
 
@@ -79,7 +80,8 @@ class _Reader:
     def _take_frame(self, frame: re.Match[str], number: int) -> None:
         if len(self._frames) < MOST_FRAMES:
             function, _, module = frame[2].partition("@")  # since ESXi 5: "SP_WaitLock@vmkernel#nover"
-            self._frames.append(Frame(module.partition("#")[0], function, int(frame[3] or "0", 16)))
+            name = module.partition("#")[0].strip("()")
+            self._frames.append(Frame(name, function, int(frame[3] or "0", 16)))
             self._lines.append(number)
 
     def _take_worlds(self, worlds: list[tuple[str, str, str, str]]) -> None:
@@ -92,6 +94,7 @@ class _Reader:
 
     def psod(self) -> Psod:
         """Return what was gathered."""
+        active = self._active or self._in_message()
         lock = _LOCK.search(self._message)
         cr2 = self._registers.get("cr2", "")
         return Psod(
@@ -101,10 +104,18 @@ class _Reader:
             build=self._build,
             lock=lock[1] if lock else "",
             cr2=address(cr2) if cr2.startswith("0x") else None,
-            cpu=self._active.cpu if self._active else None,
-            world=self._active,
+            cpu=active.cpu if active else None,
+            world=active,
             worlds=tuple(self._worlds),
             uptime_seconds=self._uptime,
             stack=Stack(tuple(self._frames), tuple(self._lines)) if self._frames else None,
             fields=self._registers,
         )
+
+    def _in_message(self) -> World | None:
+        """The world that the message names, where no star marks one among the processors' worlds."""
+        named = _IN_WORLD.search(self._message)
+        if named is None:
+            return None
+        known = next((world for world in self._worlds if world.world_id == int(named[2])), None)
+        return known or (World(int(named[1]), int(named[2]), named[3]) if named[1] else None)

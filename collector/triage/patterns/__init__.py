@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collector.triage.patterns import code, crashes, locks, machine, memory, snapshot, stuck
+from collector.triage.patterns import code, crashes, locks, machine, memory, purple, snapshot, stuck
 from collector.triage.patterns.catalog import CATALOG, Finding, Pattern, View
 
 __all__ = ["CATALOG", "Finding", "Pattern", "View", "findings"]
 
-_FAMILIES = (crashes, locks, stuck, memory, machine, code, snapshot)
+_FAMILIES = (crashes, purple, locks, stuck, memory, machine, code, snapshot)
 """Importing them fills the catalog."""
 
 

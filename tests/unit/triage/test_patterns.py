@@ -212,3 +212,71 @@ def test_a_chain_without_doubt_is_surer_than_one_whose_end_is_not_shown() -> Non
     unserved = replace(open_.log(), lpc_messages=(), threads=tuple(open_.threads[:1]))
     assert of(whole.log()).sureness == "high"
     assert of(unserved).sureness == "low"
+
+
+def purple(message: str, *frames: str) -> Answer:
+    """The answer to a purple screen of ESXi with this message and these functions."""
+    stack = "\n".join(f"0x4390:[0x{n:x}]{frame}+0x1f0 stack: 0x0, 0x0" for n, frame in enumerate(frames, 1))
+    return read(
+        f"VMware ESXi 7.0.3 [Releasebuild-123 x86_64]\n{message}\n"
+        f"cr0=0x1 cr2=0xb6ea3fff cr3=0x2\n*PCPU10:4359/vmm0:web PCPU11:4360/idle\n{stack}\n"
+        "VMK uptime: 6:09:43:15.399 TSC: 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "patterns", "kind"),
+    [
+        ("PCPU 10: no heartbeat (2/2 IPIs received)", {"psod_no_heartbeat"}, "driver"),
+        (
+            "PCPU 1 locked up. Failed to ack TLB invalidate.",
+            {"psod_no_heartbeat", "stack_is_waiter_not_owner"},
+            None,
+        ),
+        ("LINT1/NMI (motherboard nonmaskable interrupt), undiagnosed.", {"psod_nmi"}, None),
+        ("NMI IPI: Panic requested by another PCPU. RIPOFF(base):RBP:CS", {"psod_nmi"}, None),
+        ("Machine Check Exception on PCPU10 in world 4359:vmm0:web", {"psod_machine_check"}, "hardware"),
+        ("#PF Exception 14 in world 4359:vmm0:web IP 0x418 addr 0x0", set(), "driver"),
+        (
+            "Spin count exceeded (fooLock) - possible deadlock with PCPU 3",
+            {"spin_count_exceeded", "stack_is_waiter_not_owner"},
+            "unknown_lock_owner",
+        ),
+    ],
+)
+def test_a_purple_screen_blames_a_module_only_where_its_stack_is_of_the_cause(
+    message: str, patterns: set[str], kind: str | None
+) -> None:
+    found = purple(message, "CpuSched_Wait@vmkernel#nover", "foo_Poll@(foonic)#<None>")
+    assert set(found.patterns) == {"psod", *patterns}
+    assert (found.suspect.kind if found.suspect else None) == kind
+    assert kind != "driver" or (found.suspect is not None and found.suspect.module == "foonic")
+    (screen,) = (one for one in found.findings if one.pattern == "psod")
+    assert screen.figures == {
+        "build": "123",
+        "vmk_uptime_s": 553395.399,
+        "world_id": 4359,
+        "active_cpu": 10,
+        "cr2": "0xb6ea3fff",
+    }
+
+
+def test_the_lock_of_a_spin_count_is_named_and_its_owner_is_not() -> None:
+    found = purple("Spin count exceeded (fooLock) - possible deadlock", "SP_WaitLock@vmkernel#nover")
+    assert found.suspect is not None
+    assert (found.suspect.kind, found.suspect.lock, found.suspect.module) == (
+        "unknown_lock_owner",
+        "fooLock",
+        "",
+    )
+    assert (found.sureness, found.why) == ("low", "who holds the lock is not in the log")
+    (chain,) = found.chains
+    assert [link.symbol for link in chain.links] == ["fooLock"]
+
+
+def test_a_world_that_only_the_message_names_is_known() -> None:
+    found = read(
+        "VMware ESXi 7.0.3 [Releasebuild-123 x86_64]\nMachine Check Exception on PCPU7 in world 1234:idle7\n"
+    )
+    (screen,) = (one for one in found.findings if one.pattern == "psod")
+    assert (screen.figures["world_id"], screen.figures["active_cpu"]) == (1234, 7)
