@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,8 +62,14 @@ class Report:
 
 
 def worst_first(audits: Sequence[HostAudit]) -> list[HostAudit]:
-    """By level, then by name."""
-    return sorted(audits, key=lambda one: (one.level.rank, one.host))
+    """By level, then by name, in which numbers count as such: web9 comes before web10."""
+    return sorted(audits, key=lambda one: (one.level.rank, _name_and_numbers(one.host)))
+
+
+def _name_and_numbers(host: str) -> list[str | int]:
+    """Text at even places, numbers at odd ones, so that two hosts can be compared."""
+    parts = re.split(r"([0-9]+)", host)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _bytes(name: str, audits: Sequence[HostAudit]) -> bytes:
