@@ -143,7 +143,7 @@ CAPTURE = (
         Link.CAPTURE,
         Severity.HIGH,
         "Some drivers abort a dump, and a path to a SAN that changed since the boot is not followed.",
-        "Crash the host on purpose, in maintenance, or use a dedicated dump file on a local disk.",
+        "Prove it in maintenance by `hang-collector drill HOST`, or dump to a file on a local disk.",
         "virtio-win issues 809 and 1629; Windows Internals, crash dump files",
     ),
     _check(
@@ -152,8 +152,8 @@ CAPTURE = (
         Link.CAPTURE,
         Severity.HIGH,
         "Most dumps that fail do so for a reason that no configuration shows: a driver, a disk, a size.",
-        "Crash the host on purpose, in maintenance, and see that a dump comes of it.",
-        f"volmgr 161, 162 and 163, {_EVENTS}; BugCheck 1001",
+        "Put the host into maintenance and run `hang-collector drill HOST`.",
+        f"the cases of this program; volmgr 161, 162 and 163, {_EVENTS}; BugCheck 1001",
     ),
     _check(
         "WPR-2",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from collector.checks.kdump_config import Kind, config
 from collector.checks.rule import bad, good, is_absent, lines, unknown
 from collector.model.audit import DumpEstimate
-from collector.model.fact import Facts, number, value
+from collector.model.fact import Fact, Facts, number, value
 from collector.model.verdict import Verdict
 
 _GIB = 1024**3
@@ -24,7 +24,7 @@ def proven(facts: Facts) -> Verdict | None:
     test = value(facts, "kdump_test") or ""
     ours, whole = facts.get("proof_whole"), value(facts, "proof_whole")
     if ours is not None and whole is not None and _tested_at(test) <= ours.time.timestamp():
-        return _by_our_own(facts, ours.source, f"{ours.time:%Y-%m-%d}")
+        return by_our_own("KD-12", ours, facts, changed_since(facts))
     if test.startswith("success"):
         return good("KD-12", "the last test of kdump wrote a dump")
     if test.startswith("fail"):
@@ -64,17 +64,19 @@ def changed_since(facts: Facts) -> Iterator[str]:
             yield f"the target ({folder} now)"
 
 
-def _by_our_own(facts: Facts, case: str, day: str) -> Verdict:
+def by_our_own(check: str, ours: Fact, facts: Facts, changed: Iterable[str] = ()) -> Verdict:
+    """What `ours`, the fact `proof_whole` of our last NMI, proves; less when something has changed."""
+    day = f"{ours.time:%Y-%m-%d}"
     what = "the drill" if value(facts, "proof_drill") == "yes" else "the last NMI"
-    if value(facts, "proof_whole") != "yes":
+    if ours.value != "yes":
         reason = value(facts, "proof_reason") or "nobody knows why"
-        return bad("KD-12", f"{what} of {day} left no whole dump: {reason} ({case})")
-    changed = ", ".join(changed_since(facts))
-    if changed:
-        return bad("KD-12", f"{what} of {day} wrote a dump; since then another: {changed} ({case})")
+        return bad(check, f"{what} of {day} left no whole dump: {reason} ({ours.source})")
+    since = ", ".join(changed)
+    if since:
+        return bad(check, f"{what} of {day} wrote a dump; since then another: {since} ({ours.source})")
     seconds = value(facts, "proof_seconds")
     took = f" in {seconds} s" if seconds else ""
-    return good("KD-12", f"{what} of {day} wrote a whole dump of {_size(facts)}{took} ({case})")
+    return good(check, f"{what} of {day} wrote a whole dump of {_size(facts)}{took} ({ours.source})")
 
 
 def _size(facts: Facts) -> str:

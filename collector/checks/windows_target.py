@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collector.checks.proof import by_our_own
 from collector.checks.rule import bad, good, lines, unknown
 from collector.checks.windows_memory import dump_estimate, ram_bytes, requirement
 from collector.checks.windows_read import (
@@ -43,6 +44,7 @@ _AT_BOOT = {
 }
 _DUMP_WRITTEN = 162
 _DUMP_FAILED = {161: "a dump could not be written", 163: "a driver failed while a dump was written"}
+_SAME_CRASH_S = 86_400  # records so soon after our NMI are of the crash that it made
 _BOOT_SLACK_S = 120  # the clock may be set during the boot
 
 
@@ -132,13 +134,16 @@ def storage(facts: Facts) -> Verdict | None:
         return good(
             "WTG-3", f"the drivers {', '.join(drivers)} are not known to fail" if drivers else "no risk seen"
         )
-    if _newest(facts)[0] > _newest(facts)[1]:
+    if proven(facts).level is Level.OK:
         return good("WTG-3", f"{', '.join(risky)} has carried a dump before")
     return bad("WTG-3", f"{', '.join(risky)}: known to fail in some versions and setups, and not proved here")
 
 
-def proven(facts: Facts) -> Verdict | None:
-    """WPR-1: by what the System log still holds."""
+def proven(facts: Facts) -> Verdict:
+    """WPR-1: by our own last NMI, or by what the System log still holds, whichever is newer."""
+    ours = facts.get("proof_whole")
+    if ours is not None and ours.value and max(_newest(facts)) <= ours.time.timestamp() + _SAME_CRASH_S:
+        return by_our_own("WPR-1", ours, facts)
     if missing := unread(facts, "dump_events", "bug_checks"):
         return unknown("WPR-1", facts, *missing)
     written, failed = _newest(facts)

@@ -45,6 +45,8 @@ HPE = {"services": "hpqilo3"}
 CLUSTER = {"services": "vmms\nClusSvc"}
 MACHINES = rows({"name": "SQL01", "check_heartbeat": 1}, {"name": "SQL02", "check_heartbeat": 0})
 OLD_DUMP = rows({"path": "C:\\WINDOWS\\memory.dmp", "bytes": 4 * GIB, "modified": BOOT})
+DRILLED = {"proof_whole": "yes", "proof_drill": "yes", "proof_bytes": str(9 * GIB), "proof_seconds": "420"}
+"""What our own case tells of an NMI at `NOW`."""
 TIMER = {"watchdog_running": "yes", "watchdog_action": "hard reset", "watchdog_initial_s": "120"}
 
 CASES: list[tuple[str, dict[str, str], Level | None]] = [
@@ -195,6 +197,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WTG-3", {}, OK),
     ("WTG-3", {"storage_drivers": "vioscsi", "dump_events": ABSENT}, WARNING),
     ("WTG-3", {"storage_drivers": "vioscsi"}, OK),
+    ("WTG-3", {"storage_drivers": "vioscsi", "dump_events": ABSENT, **DRILLED}, OK),
     ("WTG-3", {"boot_disks": rows({"bus": 9}), "dump_events": ABSENT}, WARNING),
     ("WTG-3", {"boot_disks": DENIED}, UNKNOWN),
     ("WTG-3", {"boot_disks": ABSENT}, OK),
@@ -206,6 +209,10 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WPR-1", {"dump_events": f"{WRITTEN}\n{record(161, -10)}"}, WARNING),
     ("WPR-1", {"dump_events": f"{WRITTEN}\n{record(161, -9000)}"}, OK),
     ("WPR-1", {"dump_events": DENIED}, UNKNOWN),
+    ("WPR-1", {**DRILLED, "dump_events": DENIED}, OK),
+    ("WPR-1", {**DRILLED, "dump_events": record(161, 15)}, OK),
+    ("WPR-1", {**DRILLED, "proof_whole": "no", "dump_events": WRITTEN}, WARNING),
+    ("WPR-1", {**DRILLED, "dump_events": record(161, 9_000_000)}, WARNING),
     ("WPR-2", {}, OK),
     ("WPR-2", {"dump_events": record(46, 15)}, CRITICAL),
     ("WPR-2", {"dump_events": record(49, -15)}, CRITICAL),
@@ -254,8 +261,9 @@ def test_rule(check: str, changes: dict[str, str], level: Level | None) -> None:
     assert verdict is None or verdict.check == check
 
 
-def test_every_rule_is_tested_for_ok_not_ok_and_unknown() -> None:
-    for check in WINDOWS:
+def test_every_rule_of_windows_is_tested_for_ok_not_ok_and_unknown() -> None:
+    shared = RULES[Platform.LINUX]
+    for check in (name for name, rule in WINDOWS.items() if shared.get(name) is not rule):
         levels = {level for name, _, level in CASES if name == check}
         assert {OK, UNKNOWN} <= levels, check
         assert levels & {WARNING, CRITICAL} or CHECKS[check].severity is Severity.INFO, check
