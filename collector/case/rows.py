@@ -21,6 +21,9 @@ VERDICTS = (
 )
 """What is known of a dump, best first."""
 
+_AFTERWARDS = ("triage", "dump.repaired")
+"""What may be written to a case that is closed."""
+
 _LEVELS = ("critical", "warning", "unknown", "ok")  # worst first
 
 
@@ -140,8 +143,8 @@ class Triaged:
 
 
 def closing(entries: Sequence[Entry]) -> Entry | None:
-    """The entry that closed the case; None while it is open. To be triaged afterwards opens no case again."""
-    last = next((entry for entry in reversed(entries) if entry.event != "triage"), None)
+    """The entry that closed the case; None while it is open. No work on its dump opens it again."""
+    last = next((entry for entry in reversed(entries) if entry.event not in _AFTERWARDS), None)
     return last if last is not None and last.event == "case.closed" else None
 
 

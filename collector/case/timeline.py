@@ -184,6 +184,7 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "dump.none": _simple("There is no dump", "failed", "reason"),
     "dump.looked": _looked,
     "dump.checked": _checked,
+    "dump.repaired": _simple("Mended on a copy: {path}", "none", "copy", "mended"),
     "copy.started": _copy,
     "triage": _triage,
     "notice": _simple("Warning", "uncertain", "text"),

@@ -32,7 +32,7 @@ def inspect(
 
     checked_format(output)
     if repair is not None:
-        from collector.run.inspect import repair_file
+        from collector.run.repair import repair_file
 
         for sentence in repair_file(dump, repair):
             print(f"mended: {sentence}", file=sys.stderr)

@@ -10,7 +10,6 @@ from collector.case.folder import CaseFolder
 from collector.dump import first_look
 from collector.dump.first_look import FirstLook
 from collector.dump.identify import inspect_source
-from collector.dump.repair import repair
 from collector.dump.report import DumpFile, DumpFormat, DumpReport, State
 from collector.dump.verdict import ANY_CRASH, Expected, Verdict, judge
 from collector.errors import CaseError, DumpError
@@ -74,9 +73,3 @@ def inspect_file(path: Path, crash: Expected = ANY_CRASH) -> Inspected:
         identity = replace(report.identity, cause=look.cause, uptime=look.uptime)
         report = replace(report, identity=identity)
     return Inspected(path, judge(report, crash), look, trouble)
-
-
-def repair_file(path: Path, target: Path) -> Sequence[str]:
-    """Mend the known defects of QEMU's dumps on a copy; return what was mended. Raises: DumpError."""
-    with DumpFile(path) as file:
-        return repair(file, target)

@@ -21,7 +21,9 @@ from collector.cli.app import run
 from collector.errors import CaseLockedError
 from collector.lab.vmcore import kdump
 from collector.run.collect import held
+from collector.run.repair import repair_file
 from tests.scenarios.harness import Scene, a_dump
+from tests.unit.dump.qemu import as_qemu_writes_kdump
 
 
 def scene(folder: Path, **changes: object) -> Scene:
@@ -40,7 +42,7 @@ def test_the_whole_way_ends_with_a_case_that_everybody_can_verify(tmp_path: Path
     result = one.collect()
     assert (result.outcome, result.code) == ("success", "")
     assert [step.step for step in result.steps] == [
-        "probe", "preflight", "evidence", "trigger", "wait", "retrieve", "validate",
+        "probe", "preflight", "evidence", "trigger", "wait", "retrieve", "validate", "triage",
     ]  # fmt: skip
     case = result.case
     assert case is not None
@@ -238,6 +240,31 @@ def test_the_report_begins_with_the_verdict_and_what_to_do(
     assert result.case is not None
     first = (result.case / "report.md").read_text().splitlines()[0]
     assert words in first
+
+
+def test_what_was_mended_of_a_dump_stands_in_its_closed_case(tmp_path: Path) -> None:
+    one = scene(tmp_path, dump=as_qemu_writes_kdump())
+    result = one.collect()
+    assert result.case is not None
+    (dump,) = result.case.glob("data/dump/*/vmcore")
+    original, copy = dump.read_bytes(), result.case / "data" / "dump" / "mended"
+    assert run(["inspect", str(dump), "--repair", str(copy)]) == 0
+    assert dump.read_bytes() == original
+    (repaired,) = one.events("dump.repaired")
+    assert repaired["path"] == dump.relative_to(result.case).as_posix()
+    assert (repaired["copy"], repaired["sha256"]) == (
+        str(copy),
+        hashlib.sha256(copy.read_bytes()).hexdigest(),
+    )
+    assert "phys_base is 0 now, as VMCOREINFO says" in repaired["mended"]  # type: ignore[operator]
+    assert verify(result.case).ok
+    report = (result.case / "report.md").read_text()
+    assert "Mended on a copy" in report
+    assert "not finished" not in report
+
+    with held(result.case.parent, one.host), pytest.raises(CaseLockedError):
+        repair_file(dump, tmp_path / "another")
+    assert not (tmp_path / "another").exists()
 
 
 def test_the_kernels_last_words_stand_in_the_report(tmp_path: Path) -> None:
