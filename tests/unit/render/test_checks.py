@@ -2,17 +2,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from collector.checks.catalog import CHECKS
-from collector.render.checks import page
+from collector.checks.check import Check
+from collector.render.checks import pages
 
-PAGE = Path(__file__).parents[3] / "docs" / "checks.md"
-MAKE = "from collector.render.checks import page; print(page(), end='')"
-
-
-def test_the_page_of_the_checks_is_the_catalog() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), f'make it anew: python -c "{MAKE}" > docs/checks.md'
+FOLDER = Path(__file__).parents[3] / "docs" / "checks"
+PAGES = pages()
 
 
-def test_every_check_has_its_section() -> None:
-    for check in CHECKS.values():
-        assert f"### {check.id}: {check.title}\n" in page()
+def test_the_pages_of_the_checks_are_the_catalog() -> None:
+    found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    assert found == PAGES, "make them anew: .venv/bin/python scripts/check-pages"
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.id)
+def test_every_check_has_its_page_and_the_index_leads_to_it(check: Check) -> None:
+    page = PAGES[f"{check.id}.md"]
+    assert page.startswith(f"# {check.id}: {check.title}\n")
+    assert all(text in page for text in (check.why, check.remedy, check.source))
+    assert all(command in page for commands in check.commands.values() for command in commands)
+    assert f"[{check.id}]({check.id}.md)" in PAGES["README.md"]
