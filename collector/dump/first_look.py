@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.dump import printk
-from collector.dump.memory import kernel
+from collector.dump.memory import Kernel, kernel
 from collector.dump.printk import Record
-from collector.dump.report import Cause, DumpFormat, Source
+from collector.dump.report import Cause, DumpFormat, Source, printable
+from collector.errors import DumpError
 
 FORMATS = frozenset({DumpFormat.KDUMP, DumpFormat.FLATTENED, DumpFormat.ELF})
 """The formats in which there is a Linux kernel to ask."""
 
 _MOST_TELLING = 40
+_NAME_BYTES = 65
+_NODE_NAME = _NAME_BYTES  # the second name of struct new_utsname, include/uapi/linux/utsname.h
 
 _TELLING = re.compile(
     r"Kernel panic - not syncing|NMI received for unknown reason|NMI: (PCI system|IOCK) error"
@@ -57,6 +60,7 @@ class FirstLook:
         command_line: the kernel's own, when the log still has it.
         cause: why it panicked; None when it did not.
         uptime: seconds from boot to the last record.
+        hostname: as `uname -n` said it; None where the kernel does not say where it kept it.
     """
 
     log: Sequence[Record]
@@ -65,6 +69,7 @@ class FirstLook:
     command_line: str | None
     cause: Cause | None
     uptime: float | None
+    hostname: str | None
 
 
 def look(source: Source) -> FirstLook:
@@ -73,7 +78,8 @@ def look(source: Source) -> FirstLook:
     Raises:
         DumpError: the dump does not hold it, or not where its kernel says.
     """
-    read = printk.read(kernel(source))
+    memory = kernel(source)
+    read = printk.read(memory)
     log = read.records
     commands = (r.text.removeprefix("Command line: ") for r in log if r.text.startswith("Command line: "))
     return FirstLook(
@@ -83,7 +89,17 @@ def look(source: Source) -> FirstLook:
         command_line=next(commands, None),
         cause=_cause(log),
         uptime=log[-1].nanoseconds / 1e9 if log else None,
+        hostname=_hostname(memory),
     )
+
+
+def _hostname(memory: Kernel) -> str | None:
+    """Return the name of the host out of `struct uts_namespace`, which not every dump has the page of."""
+    try:
+        name = memory.symbol("init_uts_ns") + memory.offset("uts_namespace.name") + _NODE_NAME
+        return printable(memory.read(name, _NAME_BYTES)) or None
+    except DumpError:
+        return None
 
 
 def _cause(log: Sequence[Record]) -> Cause | None:

@@ -70,6 +70,8 @@ def inspect_file(path: Path, crash: Expected = ANY_CRASH) -> Inspected:
     if look is not None:
         if not look.whole:
             trouble = f"only its newest {len(look.log)} records were read: all of it would take too long"
-        identity = replace(report.identity, cause=look.cause, uptime=look.uptime)
+        identity = report.identity
+        hostname = identity.hostname or look.hostname
+        identity = replace(identity, cause=look.cause, uptime=look.uptime, hostname=hostname)
         report = replace(report, identity=identity)
     return Inspected(path, judge(report, crash), look, trouble)

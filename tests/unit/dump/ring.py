@@ -10,6 +10,7 @@ MAP = 0xFFFFFFFF80000000
 PAGE = 4096
 DESCRIPTOR_BITS, TEXT_BITS = 4, 10
 RING, DESCRIPTORS, INFOS, TEXT = (BASE + (3 + number) * PAGE for number in range(4))
+UTS_NAMESPACE = INFOS + 2048
 COMMITTED, FINALIZED, REUSABLE = 1, 2, 3
 NO_TEXT = (3, 3)
 
@@ -36,6 +37,8 @@ OFFSET(printk_info.text_len)=16
 OFFSET(prb_data_ring.size_bits)=0
 OFFSET(prb_data_ring.data)=8
 OFFSET(atomic_long_t.counter)=0
+SYMBOL(init_uts_ns)={MAP + UTS_NAMESPACE:x}
+OFFSET(uts_namespace.name)=8
 """
 
 
@@ -46,6 +49,7 @@ def core(
     begin: int = 1 << 40,
     states: dict[int, int] | None = None,
     info: str = INFO,
+    hostname: bytes = b"",
 ) -> bytes:
     """An ELF core with these texts in its log, a second apart.
 
@@ -55,10 +59,11 @@ def core(
         begin: the position of the first text: positions do too.
         states: the state of a record by its number, where it is not finalized.
         info: VMCOREINFO.
+        hostname: the name of the node in the kernel's `init_uts_ns`.
     """
     memory = bytearray(7 * PAGE)
 
-    def put(address: int, form: str, *values: int) -> None:
+    def put(address: int, form: str, *values: int | bytes) -> None:
         struct.pack_into(form, memory, address - BASE, *values)
 
     for level, shift in enumerate((39, 30)):  # two tables, and one page of 2 MiB
@@ -87,6 +92,7 @@ def core(
         put(DESCRIPTORS + index * 24, "<QQQ", state << 62 | first + number, *lpos)
         put(INFOS + index * 88 + 8, "<QH", number * 10**9, len(text))
 
+    put(UTS_NAMESPACE + 8 + 65, "65s", hostname)
     note = struct.pack("<III12s", 11, len(info), 0, b"VMCOREINFO") + info.encode()
     start = 64 + 2 * 56
     header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)

@@ -64,6 +64,22 @@ def test_a_log_without_a_panic_has_no_cause() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dump", "hostname"),
+    [
+        (ring.core([b"text"], hostname=b"db01"), "db01"),
+        (ring.core([b"text"], hostname=b"\x1b[2J"), r"\x1b[2J"),
+        (ring.core([b"text"]), None),
+        (ring.core([b"text"], hostname=b"db01", info=ring.INFO.replace("uts_namespace", "other")), None),
+        (lab_dump(), None),
+    ],
+)
+def test_a_dump_without_a_host_in_its_headers_names_it_in_its_memory(
+    dump: bytes, hostname: str | None
+) -> None:
+    assert look(Buffer(dump)).hostname == hostname
+
+
+@pytest.mark.parametrize(
     ("words", "nmi"),
     [
         ("NMI IOCK error: Not continuing", True),
