@@ -56,7 +56,7 @@ def _on_boot_volume(files: list[PageFile], facts: Facts) -> Verdict:
     if here:
         return good("WPF-1", f"{here[0]} is on the boot volume")
     path = files[0].path
-    return bad("WPF-1", f"{path} is not on the boot volume {boot.upper()}: it may work", Level.WARNING)
+    return bad("WPF-1", f"{path} is not on {boot.upper()}, the boot volume: it may work", Level.WARNING)
 
 
 def large_enough(facts: Facts) -> Verdict | None:

@@ -37,7 +37,7 @@ def recovery(facts: Facts) -> Verdict | None:
         return good("WSV-1", f"{whose} driver runs, and the dump is written in {size.seconds:.0f} s")
     return bad(
         "WSV-1",
-        f"{whose} driver runs, and the dump takes {size.seconds / 60:.0f} min: its timer may come first",
+        f"{whose} driver runs, and the dump takes {size.seconds / 60:.0f} min at most: its timer may end it",
     )
 
 

@@ -131,9 +131,7 @@ def storage(facts: Facts) -> Verdict | None:
     if not risky:
         if unread(facts, "boot_disks"):
             return unknown("WTG-3", facts, "boot_disks")
-        return good(
-            "WTG-3", f"the drivers {', '.join(drivers)} are not known to fail" if drivers else "no risk seen"
-        )
+        return good("WTG-3", f"{', '.join(drivers) or 'the boot disk'}: not known to fail")
     if proven(facts).level is Level.OK:
         return good("WTG-3", f"{', '.join(risky)} has carried a dump before")
     return bad("WTG-3", f"{', '.join(risky)}: known to fail in some versions and setups, and not proved here")
@@ -175,14 +173,18 @@ def last_crash(facts: Facts) -> Verdict | None:
     if missing := unread(facts, "restarts", "bug_checks"):
         return unknown("WPR-3", facts, *missing)
     said = [
-        f"the last bug check was {one.values[0] if one.values else '?'} on {day(one.time)}"
-        for one in events(facts, "bug_checks")[:1]
+        f"the last bug check was {_code(one)} on {day(one.time)}" for one in events(facts, "bug_checks")[:1]
     ]
     said += [
         f"the last restart that nobody asked for was on {day(one.time)}, {_after(one)}"
         for one in events(facts, "restarts")[:1]
     ]
     return good("WPR-3", "; ".join(said) or "the System log knows of no crash")
+
+
+def _code(crash: Event) -> str:
+    """The bug check's number; its four parameters, in brackets behind it, are for those who read the dump."""
+    return (crash.values[0].split() or ["?"])[0] if crash.values else "?"
 
 
 def _after(restart: Event) -> str:

@@ -61,7 +61,7 @@ def test_the_script_goes_out_once_as_it_is_and_its_answer_is_judged_and_recorded
     [
         ("2008r2", "WNMI-1", "without NMICrashDump"),
         ("2012r2-korean", "WSV-2", "가상 컴퓨터 회계"),
-        ("2019-german", "WPF-1", "E:\\pagefile.sys is not on the boot volume C:"),
+        ("2019-german", "WPF-1", "E:\\pagefile.sys is not on C:, the boot volume"),
         ("2022-japanese", "WCC-10", "the boot volume is encrypted"),
         ("2025", "WDD-1", "D:\\dedicated.sys has 64.0 GiB"),
         ("windows10", "WCC-9", "less than 25 GiB"),
