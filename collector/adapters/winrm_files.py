@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collector.adapters.base import FileKind, RemoteFile
-from collector.errors import ForbiddenError, InventoryError, PeerFailedError
+from collector.errors import ForbiddenError, PeerFailedError
 
 CHUNK = 1024 * 1024
 """Bytes of a file that one script reads."""
@@ -22,13 +22,11 @@ def windows_path(path: str) -> str:
     r"""`/C:/Windows/MEMORY.DMP` as Windows writes it, `C:\Windows\MEMORY.DMP`.
 
     Raises:
-        InventoryError: it is no absolute path with a drive, or holds what no file name holds.
+        FileNotFoundError: it has no drive, or holds what no name of a file holds.
     """
     match = _PATH.fullmatch(path)
     if match is None:
-        raise InventoryError(
-            f"{path!r} is no path on a Windows host", hint="Write it like /C:/Windows/MEMORY.DMP."
-        )
+        raise FileNotFoundError(path)
     return match[1] + (match[2] or "/").replace("/", "\\")
 
 

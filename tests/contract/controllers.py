@@ -19,8 +19,11 @@ from collector.adapters.base import NmiInjector
 from collector.adapters.fake import MACHINES, Answer, FakeController, FakeEndpoint, FakeMachine, Script
 from collector.adapters.limits import Deadline
 from collector.lab.bmc import Bmc, Board, Faults
-from tests.peers import qmp
+from tests.peers import hyperv_login as hyperv
+from tests.peers import qmp, wsman
 from tests.peers.bmc import logged_in
+from tests.peers.hyperv_host import HypervHost, Machine, answered
+from tests.peers.wsman_powershell import Answer as Printed
 
 
 class Trouble(StrEnum):
@@ -93,8 +96,33 @@ def _fake(trouble: Trouble) -> Iterator[Rig]:
         yield Rig(controller, lambda: len(machine.nmis))
 
 
+@contextlib.contextmanager
+def _hyperv(trouble: Trouble) -> Iterator[Rig]:
+    host = HypervHost(machines={"SQL01": [Machine("6f1d1b0e-0000-4000-8000-000000000001")]})
+    with hyperv.served(host) as (server, controller):
+        answers = {
+            Trouble.ANSWER_LATE: answered({"outcome": "sent"}, after=3.0),
+            Trouble.WRONG_CODE: answered(
+                {"outcome": "failed", "asked": True, "category": "NotSpecified", "words": "Failed."}
+            ),
+            Trouble.GARBAGE: Printed(stdout=b"\xff}{"),
+        }
+        faults = {
+            Trouble.FIRST_ANSWER_LOST: {"Send": wsman.lost_answer},
+            Trouble.ALL_ANSWERS_LOST: {"Receive": wsman.silence},
+            Trouble.CONNECTION_GONE: {"Send": wsman.reset_after},
+        }
+        if trouble in answers:
+            host.answers["hyperv_nmi"] = answers[trouble]
+        if trouble is Trouble.REFUSED:
+            host.machines["SQL01"][0].state = "Saved"
+        server.trouble |= faults.get(trouble, {})
+        yield Rig(controller, lambda: len(host.nmis))
+
+
 RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
     "fake": _fake,
+    "hyperv": _hyperv,
     "ipmi": _ipmi,
     "qmp": _qmp,
 }

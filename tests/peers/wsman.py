@@ -228,7 +228,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, state: Wsman, context: ssl.SSLContext | None) -> None:
         self.address_family = socket.AF_INET6 if ":" in state.address else socket.AF_INET
-        super().__init__((state.address, 0), type("Handler", (_Handler,), {"state": state}))
+        super().__init__((state.address, state.port), type("Handler", (_Handler,), {"state": state}))
         self._state, self._context = state, context
         self._open: set[socket.socket] = set()
 
@@ -265,10 +265,11 @@ def wsman(
     certificate: Path | None = None,
     trouble: Mapping[str, Trouble] | None = None,
     address: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[Wsman]:
     """Serve for the length of the block; over TLS if there is a certificate, which its clients then trust."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = Wsman(scripted, dict(trouble or {}), Accounts(USER, PASSWORD, schemes), address)
+    state = Wsman(scripted, dict(trouble or {}), Accounts(USER, PASSWORD, schemes), address, port)
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
