@@ -68,6 +68,18 @@ class WatchdogState:
 
 
 @dataclass(frozen=True, slots=True)
+class LogRoom:
+    """How full a controller's event log is. `free` in bytes; None where the controller did not say.
+
+    `overflow` is True when events were dropped because it was full.
+    """
+
+    records: int
+    free: int | None
+    overflow: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StopSensor:
     """A discrete sensor that tells that the operating system stopped, crashed or was interrupted."""
 
@@ -217,6 +229,60 @@ class Shell(Protocol):
     """Run a command on the host."""
 
     def run(self, command: str, deadline: Deadline, *, limit: int = 16 * 1024 * 1024) -> CommandResult:
+@runtime_checkable
+class EventLogRoom(Protocol):
+    """Would the event log take one more record?"""
+
+    def event_log_room(self, deadline: Deadline) -> LogRoom:
+        """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """The controller's own clock, by which it dates its events."""
+
+    def clock(self, deadline: Deadline) -> datetime | None:
+        """Now, by the controller; None when its clock was never set. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class NmiOffer(Protocol):
+    """Does the controller say that it can send an NMI? Some that can say no."""
+
+    def offers_nmi(self, deadline: Deadline) -> bool:
+        """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class NmiReaction(Protocol):
+    """What the controller does by itself when an NMI is logged."""
+
+    def nmi_reactions(self, deadline: Deadline) -> Sequence[str]:
+        """What would end a dump: `reset`, `power off`, ...; none is best. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Privilege(Protocol):
+    """What our account may do."""
+
+    def privilege(self, deadline: Deadline) -> str:
+        """`user`, `operator`, `administrator`, or the maker's own word. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class PowerRestore(Protocol):
+    """What the host does when its power comes back."""
+
+    def power_restore(self, deadline: Deadline) -> str:
+        """`stays off`, `as it was`, `powers on` or `unknown`. Raises: AdapterError."""
+        ...
+
+
         """Run `command` in the login shell; keep at most `limit` bytes of each stream.
 
         Raises:

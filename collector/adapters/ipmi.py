@@ -1,4 +1,4 @@
-"""A BMC over IPMI 2.0: power, the NMI, the event log, the watchdog timer, the stop sensors.
+"""A BMC over IPMI 2.0: power, the NMI, the event log, its clock, the watchdog timer, the stop sensors.
 
 Section numbers are of the IPMI 2.0 specification, revision 1.1.
 """
@@ -6,23 +6,36 @@ Section numbers are of the IPMI 2.0 specification, revision 1.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import LogEvent, NmiAnswer, NmiOutcome, PowerState, StopSensor, WatchdogState
+from collector.adapters.base import (
+    LogEvent,
+    LogRoom,
+    NmiAnswer,
+    NmiOutcome,
+    PowerState,
+    StopSensor,
+    WatchdogState,
+)
 from collector.adapters.ipmi_codes import judge_nmi, require
-from collector.adapters.ipmi_sel import read_sel
+from collector.adapters.ipmi_pef import read_nmi_reactions
+from collector.adapters.ipmi_sel import Ask, read_clock, read_room, read_sel
 from collector.adapters.ipmi_sensors import decode_watchdog, read_stop_sensors
 from collector.adapters.ipmi_session import IpmiSession, Reply, Target
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError, InventoryError, UnreachableError
 from collector.model.host import Credential, Endpoint
 
-_CHASSIS, _GET_CHASSIS_STATUS, _CHASSIS_CONTROL = 0x00, 0x01, 0x02
+_CHASSIS, _GET_CHASSIS_CAPABILITIES, _GET_CHASSIS_STATUS, _CHASSIS_CONTROL = 0x00, 0x00, 0x01, 0x02
+_CAN_INTERRUPT = 0x04  # section 28.1: the chassis provides the diagnostic interrupt
+_RESTORE = ("stays off", "as it was", "powers on", "unknown")  # section 28.2, bits 5 and 6
 _PULSE_DIAGNOSTIC_INTERRUPT = 0x04  # section 28.3
-_APPLICATION, _GET_WATCHDOG_TIMER = 0x06, 0x25
+_APPLICATION, _GET_WATCHDOG_TIMER, _SESSION_PRIVILEGE = 0x06, 0x25, 0x3B
 _PRIVILEGES = {"operator": 3, "administrator": 4}  # table 22-28
+_LEVELS = {1: "callback", 2: "user", 3: "operator", 4: "administrator", 5: "oem"}
 
 
 class IpmiEndpoint(Endpoint):
@@ -81,7 +94,35 @@ class IpmiController:
 
     def events(self, deadline: Deadline) -> Sequence[LogEvent]:
         """The System Event Log (section 31)."""
-        return read_sel(lambda netfn, command, data: self._ask(netfn, command, data, deadline))
+        return read_sel(self._asking(deadline))
+
+    def event_log_room(self, deadline: Deadline) -> LogRoom:
+        """How full the System Event Log is."""
+        return read_room(self._asking(deadline))
+
+    def clock(self, deadline: Deadline) -> datetime | None:
+        """The clock of the System Event Log."""
+        return read_clock(self._asking(deadline))
+
+    def offers_nmi(self, deadline: Deadline) -> bool:
+        """Get Chassis Capabilities (section 28.1)."""
+        reply = self._ask(_CHASSIS, _GET_CHASSIS_CAPABILITIES, b"", deadline)
+        return bool(require(reply, "say what its chassis can do", 1)[0] & _CAN_INTERRUPT)
+
+    def nmi_reactions(self, deadline: Deadline) -> Sequence[str]:
+        """Platform Event Filtering (section 17)."""
+        return read_nmi_reactions(self._asking(deadline))
+
+    def privilege(self, deadline: Deadline) -> str:
+        """Set Session Privilege Level with level 0, which changes nothing and tells it (section 22.18)."""
+        reply = self._ask(_APPLICATION, _SESSION_PRIVILEGE, b"\0", deadline)
+        level = require(reply, "say what this account may do", 1)[0] & 0x0F
+        return _LEVELS.get(level, f"level {level}")
+
+    def power_restore(self, deadline: Deadline) -> str:
+        """Bits 5 and 6 of Get Chassis Status (section 28.2)."""
+        status = require(self._ask(_CHASSIS, _GET_CHASSIS_STATUS, b"", deadline), "say if power is on", 1)
+        return _RESTORE[status[0] >> 5 & 0x03]
 
     def watchdog(self, deadline: Deadline) -> WatchdogState:
         """Get Watchdog Timer (section 27.7)."""
@@ -90,7 +131,10 @@ class IpmiController:
 
     def stop_sensors(self, deadline: Deadline) -> Sequence[StopSensor]:
         """Discrete sensors of the types OS Critical Stop, Critical Interrupt and Watchdog 2."""
-        return read_stop_sensors(lambda netfn, command, data: self._ask(netfn, command, data, deadline))
+        return read_stop_sensors(self._asking(deadline))
+
+    def _asking(self, deadline: Deadline) -> Ask:
+        return lambda netfn, command, data: self._ask(netfn, command, data, deadline)
 
     def _ask(self, netfn: int, command: int, data: bytes, deadline: Deadline) -> Reply:
         if self._session is None:

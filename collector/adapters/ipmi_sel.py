@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from collector.adapters.base import LogEvent
+from collector.adapters.base import LogEvent, LogRoom
 from collector.adapters.ipmi_codes import NOT_PRESENT, require
 from collector.adapters.ipmi_session import Reply
 from collector.errors import AdapterError
@@ -24,7 +24,8 @@ SENSOR_SPECIFIC = 0x6F
 """Event/reading type code (table 42-1): the states are those of the sensor's type in table 42-3."""
 
 STORAGE = 0x0A
-_GET_SEL_ENTRY = 0x43
+_GET_SEL_INFO, _GET_SEL_ENTRY, _GET_SEL_TIME = 0x40, 0x43, 0x48
+_FREE_UNKNOWN, _OVERFLOW = 0xFFFF, 0x80  # section 31.2: FFFFh stands for 65535 bytes or more
 _FIRST, _LAST, _WHOLE = 0x0000, 0xFFFF, 0xFF
 _RECORD_BYTES = 16
 _MAX_RECORDS = 8192
@@ -97,6 +98,22 @@ def read_sel(ask: Ask) -> Sequence[LogEvent]:
         (number,) = struct.unpack_from("<H", data)
         events.append(decode(data[2 : 2 + _RECORD_BYTES]))
     return events
+
+
+def read_room(ask: Ask) -> LogRoom:
+    """How full the log is: Get SEL Info (section 31.2). Raises: AdapterError."""
+    data = require(ask(STORAGE, _GET_SEL_INFO, b""), "say how full its event log is", 14)
+    _version, records, free = struct.unpack_from("<BHH", data)
+    return LogRoom(records, None if free == _FREE_UNKNOWN else free, overflow=bool(data[13] & _OVERFLOW))
+
+
+def read_clock(ask: Ask) -> datetime | None:
+    """The BMC's clock: Get SEL Time (section 31.10), which knows no time zone; taken for UTC.
+
+    None when it counts from its own start, because nobody has set it. Raises: AdapterError.
+    """
+    (seconds,) = struct.unpack_from("<I", require(ask(STORAGE, _GET_SEL_TIME, b""), "tell its time", 4))
+    return _time(seconds)
 
 
 def decode(record: bytes) -> LogEvent:

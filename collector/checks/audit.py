@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from collector.checks import (
+    board,
     controller,
     esxi,
     linux_capture,
@@ -28,6 +29,12 @@ from collector.model.verdict import Level, Verdict
 _EVERYWHERE: Mapping[str, Rule] = {
     "CT-1": controller.can_interrupt,
     "CT-2": controller.is_on,
+    "CT-3": board.offers_nmi,
+    "CT-4": board.may_interrupt,
+    "CT-5": board.log_takes_more,
+    "CT-6": board.clock,
+    "NMI-13": board.ends_the_dump,
+    "PW-1": board.power_restore,
     "WD-1": controller.watchdog_timer,
     "CH-1": controller.channel_answers,
 }

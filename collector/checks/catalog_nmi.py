@@ -30,6 +30,44 @@ TRIGGER = (
         "Power it on.",
         "IPMI 2.0 section 28.2, Get Chassis Status",
     ),
+    Check(
+        "CT-3",
+        "The chassis offers the diagnostic interrupt",
+        Link.TRIGGER,
+        Severity.INFO,
+        "A board without it acknowledges the request and does nothing.",
+        "Prove it: put the host into maintenance and run `hang-collector drill HOST`.",
+        "IPMI 2.0 section 28.1, Get Chassis Capabilities",
+    ),
+    Check(
+        "CT-4",
+        "The account may send the NMI",
+        Link.TRIGGER,
+        Severity.MEDIUM,
+        "An account that may only read is refused in the night, when nobody can change it.",
+        "Give the account the level operator on the LAN channel of the BMC.",
+        "IPMI 2.0 section 22.18, Set Session Privilege Level; appendix G",
+    ),
+    Check(
+        "CT-5",
+        "The controller's event log takes more records",
+        Link.TRIGGER,
+        Severity.MEDIUM,
+        "A full log does not say whether the NMI arrived, nor what broke before.",
+        "Save the log, and clear it.",
+        "IPMI 2.0 section 31.2, Get SEL Info",
+        {None: ("ipmitool sel save sel.txt", "ipmitool sel clear")},
+    ),
+    Check(
+        "CT-6",
+        "The controller's clock is right",
+        Link.TRIGGER,
+        Severity.MEDIUM,
+        "Its events are set beside those of the host by their time.",
+        "Give the BMC a time server, or set its clock.",
+        "IPMI 2.0 section 31.10, Get SEL Time",
+        {None: ("ipmitool sel time set now",)},
+    ),
 )
 
 CRASH = (
@@ -145,6 +183,24 @@ CRASH = (
 )
 
 SURVIVES = (
+    Check(
+        "NMI-13",
+        "The controller does not answer an NMI by a reset",
+        Link.SURVIVES,
+        Severity.MEDIUM,
+        "A BMC or BIOS that is set to reboot on an NMI ends the dump that the NMI began.",
+        "Disable the event filter (`ipmitool pef filter list`) and the BIOS's option to reboot on an NMI.",
+        "IPMI 2.0 section 17, Platform Event Filtering; Broadcom knowledge article 344096",
+    ),
+    Check(
+        "PW-1",
+        "What follows when the power comes back",
+        Link.SURVIVES,
+        Severity.INFO,
+        "A host that stays off after a power cut is not hung.",
+        "Nothing has to be done.",
+        "IPMI 2.0 section 28.2, Get Chassis Status",
+    ),
     Check(
         "WD-1",
         "The BMC's watchdog does not reset the host while it dumps",

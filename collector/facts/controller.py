@@ -1,17 +1,35 @@
-"""What a controller says of the host it watches: power, and the timer that would reset it."""
+"""What a controller says of itself and of the host it watches: power, NMI, timer, event log, clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import Power, Watchdog
+from collector.adapters.base import (
+    Clock,
+    EventLogRoom,
+    NmiOffer,
+    NmiReaction,
+    Power,
+    PowerRestore,
+    Privilege,
+    Watchdog,
+)
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError
 from collector.model.fact import Fact, Facts
 
-NAMES = ("power", "watchdog_running", "watchdog_action", "watchdog_initial_s")
-"""The facts that a whole answer holds, each with its value or its reason."""
+Values = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The capability that answers, the facts that it gives, and how to ask."""
+
+    capability: type[object]
+    names: tuple[str, ...]
+    ask: Callable[[object, Deadline], Values]
 
 
 def gather(controller: object, source: str, deadline: Deadline) -> Facts:
@@ -21,10 +39,12 @@ def gather(controller: object, source: str, deadline: Deadline) -> Facts:
     """
     answers: dict[str, str | None] = {}
     reasons: dict[str, str] = {}
-    if isinstance(controller, Power):
-        _ask(lambda: {"power": str(controller.power_state(deadline))}, ("power",), answers, reasons)
-    if isinstance(controller, Watchdog):
-        _ask(lambda: _timer(controller, deadline), NAMES[1:], answers, reasons)
+    for question in _QUESTIONS:
+        if isinstance(controller, question.capability):
+            try:
+                answers.update(question.ask(controller, deadline))
+            except AdapterError as error:
+                reasons.update(dict.fromkeys(question.names, error.message))
     now = datetime.now(UTC)
     return {
         name: Fact(name, answers[name], source, now)
@@ -34,22 +54,73 @@ def gather(controller: object, source: str, deadline: Deadline) -> Facts:
     }
 
 
-def _timer(controller: Watchdog, deadline: Deadline) -> Mapping[str, str | None]:
+def _power(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, Power)
+    return {"power": str(controller.power_state(deadline))}
+
+
+def _offer(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, NmiOffer)
+    return {"nmi_offered": _yes_or_no(controller.offers_nmi(deadline))}
+
+
+def _privilege(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, Privilege)
+    return {"privilege": controller.privilege(deadline)}
+
+
+def _reactions(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, NmiReaction)
+    return {"nmi_reactions": ", ".join(controller.nmi_reactions(deadline)) or "none"}
+
+
+def _timer(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, Watchdog)
     state = controller.watchdog(deadline)
     return {
-        "watchdog_running": "yes" if state.running else "no",
+        "watchdog_running": _yes_or_no(state.running),
         "watchdog_action": state.action,
         "watchdog_initial_s": None if state.initial_s is None else f"{state.initial_s:.1f}",
     }
 
 
-def _ask(
-    question: Callable[[], Mapping[str, str | None]],
-    names: tuple[str, ...],
-    answers: dict[str, str | None],
-    reasons: dict[str, str],
-) -> None:
-    try:
-        answers.update(question())
-    except AdapterError as error:
-        reasons.update(dict.fromkeys(names, error.message))
+def _room(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, EventLogRoom)
+    room = controller.event_log_room(deadline)
+    return {
+        "log_free_bytes": "unlimited" if room.free is None else str(room.free),
+        "log_overflow": _yes_or_no(room.overflow),
+    }
+
+
+def _clock(controller: object, deadline: Deadline) -> Values:
+    """Seconds by which the controller's clock is ahead of ours, or `not set`."""
+    assert isinstance(controller, Clock)
+    asked, told, heard = datetime.now(UTC), controller.clock(deadline), datetime.now(UTC)
+    if told is None:
+        return {"clock_ahead_s": "not set"}
+    return {"clock_ahead_s": str(round((told - asked - (heard - asked) / 2).total_seconds()))}
+
+
+def _restore(controller: object, deadline: Deadline) -> Values:
+    assert isinstance(controller, PowerRestore)
+    return {"power_restore": controller.power_restore(deadline)}
+
+
+def _yes_or_no(answer: bool) -> str:
+    return "yes" if answer else "no"
+
+
+_QUESTIONS = (
+    _Question(Power, ("power",), _power),
+    _Question(NmiOffer, ("nmi_offered",), _offer),
+    _Question(Privilege, ("privilege",), _privilege),
+    _Question(NmiReaction, ("nmi_reactions",), _reactions),
+    _Question(Watchdog, ("watchdog_running", "watchdog_action", "watchdog_initial_s"), _timer),
+    _Question(EventLogRoom, ("log_free_bytes", "log_overflow"), _room),
+    _Question(Clock, ("clock_ahead_s",), _clock),
+    _Question(PowerRestore, ("power_restore",), _restore),
+)
+
+NAMES = tuple(name for question in _QUESTIONS for name in question.names)
+"""The facts that a whole answer holds, each with its value or its reason."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import math
 import secrets
 import socket
 import struct
@@ -18,7 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-from collector.lab.records import CRITICAL_INTERRUPT, EventLogMemory, WatchdogTimer, stop_sensors
+from collector.lab.records import (
+    CRITICAL_INTERRUPT,
+    EventFilters,
+    EventLogMemory,
+    WatchdogTimer,
+    stop_sensors,
+)
 from collector.lab.rmcp import RMCP_HEADER, Account, Login, Privilege, Request, RmcpServer
 
 PULSE_DIAGNOSTIC_INTERRUPT = 4
@@ -127,6 +134,9 @@ class Bmc:
         self.faults = faults or Faults()
         self.sel = EventLogMemory()
         self.watchdog = WatchdogTimer()
+        self.filters = EventFilters()
+        self.power_restore = 1  # 0 stays off, 1 as it was, 2 powers on, 3 unknown
+        self.offers_nmi = True
         self.sensors = stop_sensors()
         self.nmis: list[Nmi] = []
         self.requests: deque[Request] = deque(maxlen=10_000)
@@ -243,8 +253,11 @@ class Bmc:
         """Network function and command, the privilege it needs (appendix G), and what answers it."""
         none, user, operator = Privilege.NONE, Privilege.USER, Privilege.OPERATOR
         return {
+            (0x00, 0x00): (user, self._chassis_capabilities),
             (0x00, 0x01): (user, self._chassis_status),
             (0x00, 0x02): (operator, self._chassis_control),
+            (0x04, 0x10): (user, self._event_filter_capabilities),
+            (0x04, 0x13): (operator, self._event_filters),
             (0x04, 0x2D): (user, self._sensor_reading),
             (0x06, 0x01): (user, self._device_id),
             (0x06, 0x25): (user, self._watchdog_timer),
@@ -267,8 +280,12 @@ class Bmc:
 
     # Chassis (section 28)
 
+    def _chassis_capabilities(self, _request: Request) -> Reply:
+        return _OK, bytes([0x04 if self.offers_nmi else 0x00, 0x20, 0x20, 0x20, 0x20])
+
     def _chassis_status(self, _request: Request) -> Reply:
-        return _OK, bytes([0x01 if self.machine.powered_on() else 0x00, 0x00, 0x00])
+        power = 0x01 if self.machine.powered_on() else 0x00
+        return _OK, bytes([power | self.power_restore << 5, 0x00, 0x00])
 
     def _chassis_control(self, request: Request) -> Reply:
         action = request.data[0] & 0x0F
@@ -333,15 +350,26 @@ class Bmc:
 
     def _sel_info(self, _request: Request) -> Reply:
         version, reserve_supported, count = 0x51, 0x02, min(len(self.sel.records), _LAST - 1)
+        left = self.sel.capacity - count
+        free, full = max(left, 0) * 16, 0x80 if left < 0 else 0x00
         return _OK, struct.pack(
-            "<BHHIIB", version, count, 0xFFFE, self.sel.last_change, 0xFFFF_FFFF, reserve_supported
+            "<BHHIIB", version, count, free, self.sel.last_change, 0xFFFF_FFFF, reserve_supported | full
         )
 
     def _sel_entry(self, request: Request) -> Reply:
         return self._record(self.sel.records, request.data)
 
     def _sel_time(self, _request: Request) -> Reply:
-        return _OK, struct.pack("<I", int(time.time()))
+        ahead = self.sel.clock_ahead
+        return _OK, struct.pack("<I", 86_400 if math.isinf(ahead) else int(time.time() + ahead))
+
+    def _event_filter_capabilities(self, _request: Request) -> Reply:
+        return _OK, bytes([0x51, self.filters.actions, len(self.filters.filters)])
+
+    def _event_filters(self, request: Request) -> Reply:
+        selector, number, _block = struct.unpack_from("BBB", request.data)
+        found = self.filters.parameter(selector & 0x7F, number)
+        return (0x80, b"") if found is None else (_OK, found)  # 80h: no such parameter, section 30.4
 
     def _sdr_repository_info(self, _request: Request) -> Reply:
         version, reserve_supported = 0x51, 0x02

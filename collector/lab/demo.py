@@ -33,7 +33,7 @@ when: {platform: linux, controllers: [ipmi], channels: [ssh]}
 steps:
   probe:     {rounds: 2, pause: 1s, deadline: 3s}
   preflight: {deadline: 10s}
-  evidence:  {deadline: 20s, collect: [power, event-log, watchdog, stop-sensors]}
+  evidence:  {deadline: 20s, collect: [power, clock, event-log, watchdog, stop-sensors]}
   trigger:   {deadline: 10s}
   wait:      {deadline: 60s, every: 0.5s, grace: 5s}
   retrieve:

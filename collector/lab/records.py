@@ -59,11 +59,44 @@ class Sensor:
 
 
 @dataclass(slots=True)
+class EventFilters:
+    """Platform Event Filtering (section 17): is it on, what may it do, and its filters of 20 bytes."""
+
+    on: bool = False
+    actions: int = 0x3F  # all that section 30.4 knows
+    filters: list[bytes] = field(default_factory=list)
+
+    def add(self, sensor_type: int, action: int, *, enabled: bool = True) -> None:
+        """Add a filter for the first state of sensors of that type (table 17-2)."""
+        self.filters.append(
+            struct.pack(
+                "<BBBB BBBBB H 9x",
+                0x80 if enabled else 0x00, action, 0, 0x10,  # no alert policy; severity critical
+                0xFF, 0xFF, sensor_type, 0xFF, SENSOR_SPECIFIC,  # whoever says it, by whatever sensor
+                0x0001,
+            )
+        )  # fmt: skip
+
+    def parameter(self, selector: int, number: int) -> bytes | None:
+        """One parameter with its revision before it (table 30-6); None for one that is not there."""
+        known = {
+            1: bytes([self.on]),
+            2: bytes([self.actions]),
+            5: bytes([len(self.filters)]),
+        }
+        if selector == 6 and 1 <= number <= len(self.filters):  # noqa: PLR2004
+            return bytes([0x11, number]) + self.filters[number - 1]
+        return b"\x11" + known[selector] if selector in known else None
+
+
+@dataclass(slots=True)
 class EventLogMemory:
     """The SEL: records of 16 bytes, numbered from 1 (section 32)."""
 
     records: list[bytes] = field(default_factory=list)
     last_change: int = 0  # seconds since the epoch
+    capacity: int = 1000  # records
+    clock_ahead: float = 0.0  # seconds; minus infinity stands for a clock that nobody set
 
     def add(self, sensor: Sensor, state: int) -> None:
         """Log that `state`, an offset of the sensor's type, was asserted now."""

@@ -107,6 +107,7 @@ class Evidence(StrEnum):
     """What a controller can tell before the NMI; each one is a capability Protocol of the adapters."""
 
     POWER = "power"
+    CLOCK = "clock"  # by which the controller dates its events
     EVENT_LOG = "event-log"
     WATCHDOG = "watchdog"
     STOP_SENSORS = "stop-sensors"

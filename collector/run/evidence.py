@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
-from collector.adapters.base import EventLog, Power, Screen, StopSensors, Watchdog
+from collector.adapters.base import Clock, EventLog, Power, Screen, StopSensors, Watchdog
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError
 from collector.model.host import Endpoint
@@ -67,6 +68,12 @@ def _event_log(controller: object, deadline: Deadline) -> bytes:
     return _json([asdict(event) for event in controller.events(deadline)])
 
 
+def _clock(controller: object, deadline: Deadline) -> bytes:
+    assert isinstance(controller, Clock)
+    asked, told, heard = datetime.now(UTC), controller.clock(deadline), datetime.now(UTC)
+    return _json({"asked": asked, "controller": told, "heard": heard})
+
+
 def _watchdog(controller: object, deadline: Deadline) -> bytes:
     assert isinstance(controller, Watchdog)
     return _json(asdict(controller.watchdog(deadline)))
@@ -84,6 +91,7 @@ def _screen(controller: object, deadline: Deadline) -> bytes:
 
 _KINDS = {
     Evidence.POWER: _Kind(Power, "power.json", _power),
+    Evidence.CLOCK: _Kind(Clock, "clock.json", _clock),
     Evidence.EVENT_LOG: _Kind(EventLog, "event-log.json", _event_log),
     Evidence.WATCHDOG: _Kind(Watchdog, "watchdog.json", _watchdog),
     Evidence.STOP_SENSORS: _Kind(StopSensors, "stop-sensors.json", _stop_sensors),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from collector.lab.bmc import Bmc, Board, Faults
-from collector.lab.records import WATCHDOG_2, WatchdogTimer
+from collector.lab.records import CRITICAL_INTERRUPT, WATCHDOG_2, WatchdogTimer
 from collector.lab.rmcp import RMCP_HEADER, Account, Privilege, Status
 from tests.peers.server import tool
 
@@ -213,3 +213,14 @@ def test_it_starts_again_on_its_old_port(board: Board) -> None:
     with bmc:
         assert bmc.port == port
         assert "is on" in ipmitool(bmc, "power", "status").stdout
+
+
+def test_ipmitool_reads_the_filters_the_log_and_the_chassis_as_they_are(bmc: Bmc) -> None:
+    bmc.filters.add(CRITICAL_INTERRUPT, 0x04)
+    listed = ipmitool(bmc, "pef", "filter", "list").stdout
+    assert "enabled" in listed
+    assert "Critical Interrupt" in listed
+    assert "Reset" in listed
+    bmc.power_restore, bmc.sel.capacity = 2, 3
+    assert "Power Restore Policy : always-on" in ipmitool(bmc, "chassis", "status").stdout
+    assert "Free Space       : 48 bytes" in ipmitool(bmc, "sel", "info").stdout

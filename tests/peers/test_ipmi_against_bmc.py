@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import struct
@@ -16,14 +17,21 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.base import (
+    Clock,
     EventLog,
+    EventLogRoom,
+    LogRoom,
     NmiInjector,
+    NmiOffer,
     NmiOutcome,
+    NmiReaction,
     Power,
+    PowerRestore,
     PowerState,
     StopSensors,
     Watchdog,
 )
+from collector.adapters.base import Privilege as PrivilegeReader
 from collector.adapters.ipmi import IpmiController, IpmiEndpoint
 from collector.adapters.limits import Deadline
 from collector.errors import (
@@ -37,7 +45,7 @@ from collector.errors import (
     UnsupportedError,
 )
 from collector.lab.bmc import ADMIN, Bmc, Board, Faults
-from collector.lab.records import WatchdogTimer
+from collector.lab.records import CRITICAL_INTERRUPT, OS_STOP, WatchdogTimer
 from collector.lab.rmcp import RMCP_HEADER, Account, Privilege
 from tests.peers.bmc import logged_in
 
@@ -45,6 +53,7 @@ OPERATOR = Account("oper", "operator", Privilege.OPERATOR)
 VIEWER = Account("viewer", "viewer", Privilege.USER)
 CHASSIS_CONTROL, SET_PRIVILEGE, GET_WATCHDOG_TIMER = (0x00, 0x02), (0x06, 0x3B), (0x06, 0x25)
 GET_SEL_ENTRY, GET_SDR = (0x0A, 0x43), (0x0A, 0x23)
+GET_SEL_INFO, GET_SEL_TIME, GET_PEF = (0x0A, 0x40), (0x0A, 0x48), (0x04, 0x13)
 
 
 @pytest.fixture
@@ -58,7 +67,8 @@ def soon() -> Deadline:
 
 
 def test_it_has_every_capability_of_a_bmc() -> None:
-    for capability in (Power, NmiInjector, EventLog, Watchdog, StopSensors):
+    known = (Power, NmiInjector, EventLog, Watchdog, StopSensors)
+    for capability in (*known, Clock, EventLogRoom, NmiOffer, NmiReaction, PowerRestore, PrivilegeReader):
         assert issubclass(IpmiController, capability)
 
 
@@ -99,6 +109,71 @@ def test_a_long_log_is_read_whole(bmc: Bmc) -> None:
         bmc.sel.add(bmc.sensors[0], 1)
     with logged_in(bmc.port) as controller:
         assert [event.id for event in controller.events(soon())] == [str(n) for n in range(1, 301)]
+
+
+def test_what_the_bmc_says_of_itself_is_read(bmc: Bmc) -> None:
+    bmc.power_restore = 2
+    for _ in range(990):
+        bmc.sel.add(bmc.sensors[0], 1)
+    with logged_in(bmc.port) as controller:
+        assert controller.event_log_room(soon()) == LogRoom(990, 160, overflow=False)
+        assert controller.privilege(soon()) == "operator"
+        assert controller.offers_nmi(soon())
+        assert controller.power_restore(soon()) == "powers on"
+        assert controller.power_state(soon()) is PowerState.ON
+        now = controller.clock(soon())
+        assert now is not None
+        assert abs(now.timestamp() - time.time()) < 60
+        bmc.sel.capacity, bmc.offers_nmi = 980, False
+        assert controller.event_log_room(soon()) == LogRoom(990, 0, overflow=True)
+        assert not controller.offers_nmi(soon())
+    assert bmc.nmis == []
+
+
+def test_a_clock_that_nobody_set_is_none(bmc: Bmc) -> None:
+    bmc.sel.clock_ahead = -math.inf
+    with logged_in(bmc.port) as controller:
+        assert controller.clock(soon()) is None
+
+
+def test_a_log_of_64_kib_or_more_has_room_that_is_not_counted(bmc: Bmc) -> None:
+    bmc.faults.answers[GET_SEL_INFO] = (0, bytes.fromhex("51 0100 ffff 00000000 00000000 02"))
+    with logged_in(bmc.port) as controller:
+        assert controller.event_log_room(soon()) == LogRoom(1, None, overflow=False)
+
+
+def test_half_an_answer_is_an_error(bmc: Bmc) -> None:
+    halves = {GET_SEL_INFO: bytes(13), GET_SEL_TIME: bytes(3), GET_PEF: b"\x11"}
+    bmc.faults.answers |= {command: (0, data) for command, data in halves.items()}
+    with logged_in(bmc.port) as controller:
+        for question in (controller.event_log_room, controller.clock, controller.nmi_reactions):
+            with pytest.raises(PeerFailedError):
+                question(soon())
+
+
+def test_only_a_filter_that_is_on_and_lets_an_nmi_pass_reacts(bmc: Bmc) -> None:
+    with logged_in(bmc.port) as controller:
+        bmc.filters.add(OS_STOP, 0x02)
+        bmc.filters.add(CRITICAL_INTERRUPT, 0x04, enabled=False)
+        bmc.filters.add(CRITICAL_INTERRUPT, 0x01)
+        bmc.filters.on = True
+        assert controller.nmi_reactions(soon()) == []
+        bmc.filters.add(CRITICAL_INTERRUPT, 0x04)
+        bmc.filters.add(0xFF, 0x28)
+        assert controller.nmi_reactions(soon()) == ["reset", "power cycle", "another NMI"]
+        bmc.filters.actions = 0x20
+        assert controller.nmi_reactions(soon()) == ["another NMI"]
+        bmc.filters.on = False
+        assert controller.nmi_reactions(soon()) == ()
+
+
+def test_a_bmc_that_knows_no_filters_has_none(bmc: Bmc) -> None:
+    bmc.faults.answers[GET_PEF] = (0xC1, b"")
+    with logged_in(bmc.port) as controller:
+        assert controller.nmi_reactions(soon()) == ()
+        bmc.faults.answers[GET_PEF] = (0xD4, b"")
+        with pytest.raises(ForbiddenError):
+            controller.nmi_reactions(soon())
 
 
 def test_stop_sensors_are_only_those_that_tell_of_a_stop(bmc: Bmc) -> None:

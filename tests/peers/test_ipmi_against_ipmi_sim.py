@@ -72,6 +72,10 @@ def test_reading_everything_changes_nothing(bmc: IpmiSim, controller: IpmiContro
     controller.events(soon())
     controller.watchdog(soon())
     controller.stop_sensors(soon())
+    controller.clock(soon())
+    controller.offers_nmi(soon())
+    controller.nmi_reactions(soon())
+    controller.power_restore(soon())
     bmc.power_file.write_text("0\n")
     assert controller.power_state(soon()) is PowerState.OFF
     assert bmc.actions() == []
@@ -135,3 +139,32 @@ def test_a_bmc_that_goes_away_in_the_middle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AdapterError):
         controller.power_state(Deadline.after(1.0))
     session.__exit__(None, None, None)
+
+
+def test_the_room_in_its_log_is_what_ipmitool_says(bmc: IpmiSim, controller: IpmiController) -> None:
+    room = controller.event_log_room(soon())
+    assert (room.records, room.overflow) == (1, False)
+    assert f"Free Space       : {room.free} bytes" in bmc.ipmitool("sel", "info").stdout
+    bmc.emulate("sel_add 0x20 0x02 0 0 0 0 0x20 0x00 0x04 0x09 0x03 0x6f 0x00 0xff 0xff")
+    after = controller.event_log_room(soon())
+    assert (after.records, (room.free or 0) - (after.free or 0)) == (2, 16)
+
+
+def test_its_clock_is_the_one_that_was_set(bmc: IpmiSim, controller: IpmiController) -> None:
+    assert controller.clock(soon()) is None
+    assert bmc.ipmitool("sel", "time", "set", "now").returncode == 0
+    now = controller.clock(soon())
+    assert now is not None
+    assert abs(now.timestamp() - time.time()) < 60
+
+
+def test_an_event_filter_that_was_set_by_ipmitool_is_seen(bmc: IpmiSim, controller: IpmiController) -> None:
+    assert controller.privilege(soon()) == "operator"
+    assert controller.nmi_reactions(soon()) == ()
+    entry = "0x80 0x08 0 0x10 0xff 0xff 0x13 0xff 0x6f 0x01 0 0 0 0 0 0 0 0 0 0"
+    for parameter in ("1 1", "2 0x3f", f"6 3 {entry}"):
+        done = bmc.ipmitool("raw", "0x04", "0x12", *parameter.split())
+        assert done.returncode == 0, done.stderr
+    assert "Critical Interrupt" in bmc.ipmitool("pef", "filter", "list").stdout
+    assert controller.nmi_reactions(soon()) == ["power cycle"]
+    assert (bmc.nmi_count(), bmc.actions()) == (0, [])

@@ -16,6 +16,13 @@ ABSENT, DENIED = "!absent", "!denied"
 HEALTHY = {
     "nmi_controller": "ipmi://192.0.2.110:623",
     "power": "on",
+    "nmi_offered": "yes",
+    "privilege": "operator",
+    "nmi_reactions": "none",
+    "log_free_bytes": "15984",
+    "log_overflow": "no",
+    "clock_ahead_s": "2",
+    "power_restore": "as it was",
     "watchdog_running": "no",
     "watchdog_action": "none",
     "channel": "ssh://192.0.2.10:22",
