@@ -72,14 +72,14 @@ class FirstLook:
     hostname: str | None
 
 
-def look(source: Source) -> FirstLook:
-    """Read the kernel's log out of a dump, without debug symbols.
+def look(source: Source, seconds: float = printk.LONGEST_READ) -> FirstLook:
+    """Read the kernel's log out of a dump, without debug symbols, for so many seconds at most.
 
     Raises:
         DumpError: the dump does not hold it, or not where its kernel says.
     """
     memory = kernel(source)
-    read = printk.read(memory)
+    read = printk.read(memory, seconds)
     log = read.records
     commands = (r.text.removeprefix("Command line: ") for r in log if r.text.startswith("Command line: "))
     return FirstLook(

@@ -22,7 +22,7 @@ _MOST_RECORDS = 1 << 22
 
 _MOST_TEXT = 32 << 20  # characters of log that are kept
 _RECORD_COST = 100  # characters that a record costs in memory besides its text
-_LONGEST_READ = 20.0
+LONGEST_READ = 20.0
 """Seconds. A log of 32 MiB is read in half of that; a damaged ring could lead on for minutes."""
 
 _WORD = 8  # bytes of an unsigned long
@@ -54,7 +54,7 @@ class Log:
     whole: bool
 
 
-def read(kernel: Kernel, seconds: float = _LONGEST_READ) -> Log:
+def read(kernel: Kernel, seconds: float = LONGEST_READ) -> Log:
     """Read the log from its newest record back, for the last words matter most.
 
     Args:

@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["collector.dump"]):
 
 from collector.errors import DumpError
 from collector.lab import vmcore
-from tests.unit.dump import dumps, minidump_generator, vmware_generator, windows_generator
+from tests.unit.dump import dumps, minidump_generator, ring, vmware_generator, windows_generator
 
 
 def seeds() -> list[bytes]:
@@ -47,6 +47,7 @@ def seeds() -> list[bytes]:
         *(dumps.elf(order) for order in "<>"),
         dumps.flattened(dumps.kdump()),
         vmcore.kdump("db01", datetime(2026, 11, 21, tzinfo=UTC), [(1.5, "a line")], filler_pages=0),
+        ring.core([b"one", b"two"], hostname=b"db01"),
         minidump_generator.user_dump(full_memory=(100,)),
         minidump_generator.offline(),
         vmware_generator.checkpoint()[0],
@@ -63,7 +64,7 @@ def one_input(data: bytes) -> None:
         assert report.reason.isprintable()
         assert report.missing.isprintable()
     with contextlib.suppress(DumpError):
-        look(Buffer(data))
+        look(Buffer(data), seconds=1)
 
 
 def main() -> None:
