@@ -127,6 +127,29 @@ class RemoteFile:
     modified: float
 
 
+@dataclass(frozen=True, slots=True)
+class GuestState:
+    """What a hypervisor says of a virtual machine.
+
+    Args:
+        power: a suspended machine is neither on nor off.
+        heartbeat: of the tools in the guest: green, yellow, red, or gray where there is none.
+        tools: whether they run, in the hypervisor's word.
+        boot_time: when the machine was started last, by the hypervisor's clock; moves on a reset.
+        question: what the hypervisor waits for a person to answer; the machine stands still until then.
+        connection: whether the hypervisor's host is connected, in its word.
+        runs_on: the name of that host.
+    """
+
+    power: PowerState
+    heartbeat: str
+    tools: str
+    boot_time: datetime | None
+    question: str | None
+    connection: str
+    runs_on: str
+
+
 class Adapter(Protocol):
     """Log in on `__enter__`, log out on `__exit__`; the endpoint model it is configured with is `settings`.
 
@@ -221,6 +244,15 @@ class Screen(Protocol):
 
     def screenshot(self, deadline: Deadline) -> bytes:
         """A PNG. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class GuestView(Protocol):
+    """How a virtual machine looks from its hypervisor."""
+
+    def guest(self, deadline: Deadline) -> GuestState:
+        """Raises: AdapterError."""
         ...
 
 

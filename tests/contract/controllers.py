@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pyVmomi import vmodl
+
 from collector.adapters.base import NmiInjector
 from collector.adapters.fake import MACHINES, Answer, FakeController, FakeEndpoint, FakeMachine, Script
 from collector.adapters.limits import Deadline
@@ -22,6 +24,9 @@ from collector.lab.bmc import Bmc, Board, Faults
 from tests.peers import hyperv_login as hyperv
 from tests.peers import qmp, wsman
 from tests.peers.bmc import logged_in
+from tests.peers.soap_server import Rule
+from tests.peers.soap_server import Trouble as Mischief
+from tests.peers.vsphere import one_machine
 from tests.peers.hyperv_host import HypervHost, Machine, answered
 from tests.peers.wsman_powershell import Answer as Printed
 
@@ -120,9 +125,25 @@ def _hyperv(trouble: Trouble) -> Iterator[Rig]:
         yield Rig(controller, lambda: len(host.nmis))
 
 
+@contextlib.contextmanager
+def _vsphere(trouble: Trouble) -> Iterator[Rig]:
+    rules = {
+        Trouble.ANSWER_LATE: Rule(Mischief.SLOW, seconds=3.0),
+        Trouble.FIRST_ANSWER_LOST: Rule(Mischief.HANG_AFTER, times=1),
+        Trouble.ALL_ANSWERS_LOST: Rule(Mischief.HANG_AFTER),
+        Trouble.CONNECTION_GONE: Rule(Mischief.DROP_AFTER),
+        Trouble.WRONG_CODE: Rule(Mischief.FAULT_AFTER, fault=vmodl.fault.SystemError(reason="failed")),
+        Trouble.GARBAGE: Rule(Mischief.GARBAGE),
+        Trouble.REFUSED: Rule(Mischief.FAULT, fault=vmodl.fault.NotSupported()),
+    }
+    with one_machine(rules.get(trouble)) as (controller, double):
+        yield Rig(controller, double.nmis)
+
+
 RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
     "fake": _fake,
     "hyperv": _hyperv,
     "ipmi": _ipmi,
     "qmp": _qmp,
+    "vsphere": _vsphere,
 }
