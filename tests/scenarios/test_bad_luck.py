@@ -23,6 +23,7 @@ from collector.lab.vmcore import kdump
 from collector.run.collect import held
 from collector.run.repair import repair_file
 from tests.scenarios.harness import Scene, a_dump
+from tests.unit.dump import windows_generator
 from tests.unit.dump.qemu import as_qemu_writes_kdump
 
 
@@ -35,6 +36,18 @@ def an_older_dump() -> bytes:
     return kdump(
         "db01", datetime.now(UTC) - timedelta(days=1), [(0.0, "Linux version 6.1.0")], filler_pages=16
     )
+
+
+def an_unfinished_dump() -> bytes:
+    """What makedumpfile marks when its disk is full: bit 3 of the status in its header."""
+    dump = bytearray(a_dump())
+    dump[0x1A8] |= 8
+    return bytes(dump)
+
+
+def an_encrypted_dump() -> bytes:
+    """What Windows writes when it is told to encrypt its dumps."""
+    return windows_generator.full(attributes=windows_generator.ENCRYPTED).data
 
 
 def test_the_whole_way_ends_with_a_case_that_everybody_can_verify(tmp_path: Path) -> None:
@@ -220,16 +233,29 @@ def test_the_dumps_of_a_case_are_judged_by_what_the_case_knows(
 
 
 @pytest.mark.parametrize(
-    ("dump", "state", "words"),
+    ("dump", "state", "words", "remedy"),
     [
-        (a_dump()[:-1], "truncated", "a dump is home, but it is truncated. Keep it"),
-        (an_older_dump(), "stale", "a dump is home, but it is of another crash. Look on the host"),
-        (bytes(5000), "empty", "a dump is home, but it is empty. The dump tool failed"),
-        (b"hello", "unknown", "a file is home, but it is no dump that can be read. Unpack it"),
+        (a_dump()[:-1], "truncated", "a dump is home, but it is truncated", "Keep it"),
+        (
+            an_unfinished_dump(),
+            "incomplete",
+            "a dump is home, but it is incomplete",
+            "give the dump more room",
+        ),
+        (
+            an_encrypted_dump(),
+            "encrypted",
+            "a dump is home, but it is encrypted",
+            "ask whoever holds the key",
+        ),
+        (an_older_dump(), "stale", "a dump is home, but it is of another crash", "Look on the host"),
+        (bytes(5000), "empty", "a dump is home, but it is empty", "The dump tool failed"),
+        (b"hello", "unknown", "a file is home, but it is no dump that can be read", "Unpack it"),
     ],
+    ids=["truncated", "incomplete", "encrypted", "stale", "empty", "unknown"],
 )
 def test_the_report_begins_with_the_verdict_and_what_to_do(
-    tmp_path: Path, dump: bytes, state: str, words: str
+    tmp_path: Path, dump: bytes, state: str, words: str, remedy: str
 ) -> None:
     one = scene(tmp_path, dump=dump)
     result = one.collect()
@@ -240,6 +266,7 @@ def test_the_report_begins_with_the_verdict_and_what_to_do(
     assert result.case is not None
     first = (result.case / "report.md").read_text().splitlines()[0]
     assert words in first
+    assert remedy in first
 
 
 def test_what_was_mended_of_a_dump_stands_in_its_closed_case(tmp_path: Path) -> None:
