@@ -81,7 +81,7 @@ class VsphereEndpoint(Endpoint):
     def warnings(self) -> tuple[str, ...]:
         """What the user must be told of such an endpoint."""
         if self.insecure_accept_any_certificate:
-            return (f"the certificate of {self.identity} is NOT verified: whoever answers there gets the login",)
+            return (f"{self.identity}: its certificate is NOT verified: whoever answers gets the login",)
         return ()
 
 
