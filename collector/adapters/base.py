@@ -230,38 +230,6 @@ class Watchdog(Protocol):
 
 
 @runtime_checkable
-class StopSensors(Protocol):
-    """What the controller's discrete sensors say of the operating system."""
-
-    def stop_sensors(self, deadline: Deadline) -> Sequence[StopSensor]:
-        """Only sensors with at least one asserted state. Raises: AdapterError."""
-        ...
-
-
-@runtime_checkable
-class Screen(Protocol):
-    """What a person would see on the monitor."""
-
-    def screenshot(self, deadline: Deadline) -> bytes:
-        """A PNG. Raises: AdapterError."""
-        ...
-
-
-@runtime_checkable
-class GuestView(Protocol):
-    """How a virtual machine looks from its hypervisor."""
-
-    def guest(self, deadline: Deadline) -> GuestState:
-        """Raises: AdapterError."""
-        ...
-
-
-@runtime_checkable
-class Shell(Protocol):
-    """Run a command on the host."""
-
-    def run(self, command: str, deadline: Deadline, *, limit: int = 16 * 1024 * 1024) -> CommandResult:
-@runtime_checkable
 class EventLogRoom(Protocol):
     """Would the event log take one more record?"""
 
@@ -315,6 +283,38 @@ class PowerRestore(Protocol):
         ...
 
 
+@runtime_checkable
+class StopSensors(Protocol):
+    """What the controller's discrete sensors say of the operating system."""
+
+    def stop_sensors(self, deadline: Deadline) -> Sequence[StopSensor]:
+        """Only sensors with at least one asserted state. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """What a person would see on the monitor."""
+
+    def screenshot(self, deadline: Deadline) -> bytes:
+        """A PNG. Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class GuestView(Protocol):
+    """How a virtual machine looks from its hypervisor."""
+
+    def guest(self, deadline: Deadline) -> GuestState:
+        """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class Shell(Protocol):
+    """Run a command on the host."""
+
+    def run(self, command: str, deadline: Deadline, *, limit: int = 16 * 1024 * 1024) -> CommandResult:
         """Run `command` in the login shell; keep at most `limit` bytes of each stream.
 
         Raises:
