@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -88,11 +89,11 @@ class WinrmSettings(Endpoint):
 
 
 def url_of(address: str, port: int, *, tls: bool) -> str:
-    """The URL of a WinRM service (MS-WSMV 3.1.1); an IPv6 address stands in brackets (RFC 3986)."""
-    try:
-        host = f"[{address}]" if ipaddress.ip_address(address).version == _IPV6 else address
-    except ValueError:
-        host = address
+    """The URL of a WinRM service (MS-WSMV 3.1.1); an IPv6 address stands in brackets (RFC 3986, 6874)."""
+    host = address
+    with contextlib.suppress(ValueError):  # a name
+        if ipaddress.ip_address(address).version == _IPV6:
+            host = f"[{address.replace('%', '%25')}]"
     return f"http{'s' if tls else ''}://{host}:{port}/wsman"
 
 
