@@ -7,7 +7,7 @@ DUMP_ELF_INCOMPLETE; Linux include/linux/elfcore.h for PN_XNUM.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.dump import vmcoreinfo
@@ -31,6 +31,7 @@ _DUMP_ELF_INCOMPLETE = 0x1
 _NOTE = "III"  # bytes in the name, bytes in the description, type
 
 _MOST_PROGRAM_HEADERS = 1 << 18
+_LARGEST_MEMORY = 1 << 52  # what five levels of page tables can hold on x86-64
 _MOST_NOTE_BYTES = 1 << 24  # 400 bytes for each CPU, and VMCOREINFO
 
 
@@ -109,10 +110,13 @@ def read_core(source: Source) -> Core | None:
 
 def _core(source: Source, order: str, machine: int, flags: int, table: bytes) -> Core:
     """Make sense of the program headers, and of the notes that they lead to."""
-    loads, notes = [], []
-    for kind, _, offset, virtual, physical, size, _, _ in struct.iter_unpack(order + PROGRAM_HEADER, table):
+    loads, notes, memory = [], [], []
+    for kind, _, offset, virtual, physical, size, in_memory, _ in struct.iter_unpack(
+        order + PROGRAM_HEADER, table
+    ):
         if kind == _PT_LOAD:
             loads.append(Segment(offset, virtual, physical, size))
+            memory.append((physical, physical + in_memory))
         elif kind == _PT_NOTE:
             notes.append((offset, size))
     if not loads:
@@ -124,11 +128,21 @@ def _core(source: Source, order: str, machine: int, flags: int, table: bytes) ->
         kernel_release=vmcoreinfo.release(info),
         architecture=_MACHINES.get(machine),
         cpus=cpus or None,
+        memory=_size(memory),
         details={"elf_machine": machine, "segments": len(loads), **vmcoreinfo.details(info)},
     )
     fault = OUT_OF_SPACE if flags & _DUMP_ELF_INCOMPLETE else ""
     end = max(segment.offset + segment.size for segment in loads)
     return Core(identity, fault, end, tuple(loads), info)
+
+
+def _size(ranges: Sequence[tuple[int, int]]) -> int | None:
+    """Return how much memory the ranges hold together; the kernel's own is in two of them."""
+    total = end = 0
+    for start, stop in sorted(ranges):
+        total += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return total if 0 < total < _LARGEST_MEMORY else None
 
 
 def _read_notes(source: Source, order: str, segments: list[tuple[int, int]]) -> tuple[bytes, int]:

@@ -12,7 +12,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from operator import add
 
@@ -73,6 +73,11 @@ class Header:
     info: Mapping[str, str]
 
     @property
+    def memory_offset(self) -> int:
+        """Byte offset of the first bitmap: the pages that the kernel had."""
+        return (1 + self.sub_header_blocks) * self.block_size
+
+    @property
     def bitmap_offset(self) -> int:
         """Byte offset of the second bitmap: the pages that are in the dump."""
         return (1 + self.sub_header_blocks + self.bitmap_blocks // 2) * self.block_size
@@ -108,7 +113,9 @@ def inspect(source: Source) -> DumpReport:
         )
     if source.size < header.descriptor_offset:
         return _truncated(source, header.identity, "bitmaps", header.descriptor_offset)
-    count = _count_pages(source, header)
+    memory = _count_pages(source, header, header.memory_offset) * header.block_size
+    header = replace(header, identity=replace(header.identity, memory=memory or None))
+    count = _count_pages(source, header, header.bitmap_offset)
     data_offset = header.descriptor_offset + count * DESCRIPTOR_BYTES
     if source.size < data_offset:
         return _truncated(source, header.identity, "page descriptors", data_offset)
@@ -205,11 +212,11 @@ def read_header(source: Source) -> Header | None:
     )
 
 
-def _count_pages(source: Source, header: Header) -> int:
-    """Count the pages in the dump: the bits that are set in the second bitmap."""
+def _count_pages(source: Source, header: Header, bitmap: int) -> int:
+    """Count the bits that are set in the bitmap at this offset."""
     count, size = 0, -(-header.max_mapnr // 8)
     for at in range(0, size, CHUNK):
-        piece = source.read(header.bitmap_offset + at, min(CHUNK, size - at))
+        piece = source.read(bitmap + at, min(CHUNK, size - at))
         count += int.from_bytes(piece, "little").bit_count()
     return count
 

@@ -262,3 +262,14 @@ if sys.platform != "win32":
         os.mkfifo(tmp_path / "vmcore")
         with pytest.raises(DumpError, match="is not a file"):
             inspect(tmp_path / "vmcore")
+
+
+def test_how_much_memory_the_machine_had_is_said(inspected: Inspect) -> None:
+    first_bitmap = 2 * dumps.PAGE
+    assert inspected(dumps.poke(dumps.kdump(), first_bitmap, "<Q", 0b1011)).identity.memory == 3 * dumps.PAGE
+    core = dumps.elf()
+    for number, (physical, size) in enumerate(((0x1000, 0x3000), (0x2000, 0x1000))):  # one within the other
+        at = 64 + 56 * (number + 1)
+        core = dumps.poke(dumps.poke(core, at + 24, "<Q", physical), at + 40, "<Q", size)
+    assert inspected(core).identity.memory == 0x3000
+    assert inspected(dumps.poke(core, 64 + 56 + 40, "<Q", 1 << 60)).identity.memory is None
