@@ -64,6 +64,8 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WNMI-1", {**OLD, "nmi_crash_dump": DENIED}, UNKNOWN),
     ("WNMI-1", {"os_version": DENIED}, UNKNOWN),
     ("WNMI-1", {"os_version": "Windows"}, UNKNOWN),
+    ("WNMI-1", {"os_version": "10.x"}, UNKNOWN),
+    ("WNMI-1", {"os_version": "6"}, UNKNOWN),
     ("WNMI-2", {}, OK),
     ("WNMI-2", {"keyboard_usb": "1"}, OK),
     ("WNMI-2", {"keyboard_ps2": DENIED, "keyboard_usb": DENIED, "keyboard_hyperv": DENIED}, UNKNOWN),
@@ -77,6 +79,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WCC-1", {"crash_dump_enabled": DENIED}, UNKNOWN),
     ("WCC-2", {}, OK),
     ("WCC-2", LITTLE, WARNING),
+    ("WCC-2", {"ram": str(32 * GIB), "ram_installed": ABSENT}, WARNING),
     ("WCC-2", {**LITTLE, **COMPLETE}, OK),
     ("WCC-2", {**LITTLE, **ACTIVE}, OK),
     ("WCC-2", NO_DUMP, None),
@@ -86,6 +89,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WCC-3", ACTIVE, None),
     ("WCC-3", COMPLETE, WARNING),
     ("WCC-3", {**COMPLETE, **LITTLE}, OK),
+    ("WCC-3", {**COMPLETE, "ram": str(32 * GIB), "ram_installed": ABSENT}, OK),
     ("WCC-3", {**COMPLETE, "ram": DENIED, "ram_installed": DENIED}, UNKNOWN),
     ("WCC-3", {"crash_dump_enabled": DENIED}, UNKNOWN),
     ("WCC-4", {}, None),
@@ -135,7 +139,11 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WPF-2", {}, OK),
     ("WPF-2", {"page_files": page_file(39)}, WARNING),
     ("WPF-2", {"page_files": page_file(17)}, WARNING),
+    ("WPF-2", {"page_files": page_file(16)}, WARNING),
     ("WPF-2", {"page_files": page_file(15)}, CRITICAL),
+    ("WPF-2", {"ram": str(768 * GIB), "ram_installed": ABSENT, "page_files": page_file(127)}, WARNING),
+    ("WPF-2", {"ram": str(767 * GIB), "ram_installed": ABSENT, "page_files": page_file(64)}, OK),
+    ("WPF-2", {"ram": str(128 * GIB), "ram_installed": ABSENT, "page_files": page_file(40)}, OK),
     ("WPF-2", {"page_files": page_file(15), "ignore_page_file_size": "1"}, WARNING),
     ("WPF-2", {"page_files": page_file(15) + "\n" + page_file(99, "D:\\pagefile.sys")}, CRITICAL),
     ("WPF-2", {"page_files": page_file(99, "D:\\pagefile.sys")}, OK),
@@ -156,7 +164,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WPF-2", {"ram": DENIED, "ram_installed": DENIED}, UNKNOWN),
     ("WPF-3", {}, OK),
     ("WPF-3", {"paging_files": "C:\\pagefile.sys 0 0"}, OK),
-    ("WPF-3", {"paging_files": "C:\\pagefile.sys 41000 50000"}, OK),
+    ("WPF-3", {"paging_files": f"C:\\pagefile.sys {41 * 1024} 50000"}, OK),
     ("WPF-3", {"paging_files": "c:\\PageFile.sys 65000 65000"}, WARNING),
     ("WPF-3", {"paging_files": "C:\\pagefile.sys\nD:\\pagefile.sys 0 0"}, WARNING),
     ("WPF-3", {"paging_files": DENIED}, UNKNOWN),
@@ -178,6 +186,12 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
         CRITICAL,
     ),
     ("WDD-1", {**DEDICATED, "volumes": DENIED}, UNKNOWN),
+    ("WDD-1", {**DEDICATED, "ram": DENIED, "ram_installed": DENIED}, UNKNOWN),
+    (
+        "WDD-1",
+        {**DEDICATED, "dump_file_size": ABSENT, "volumes": rows({"path": "D:\\", "kind": 3})},
+        UNKNOWN,
+    ),
     ("WDD-1", {"dedicated_dump_file": DENIED}, UNKNOWN),
     ("WTG-1", {}, OK),
     ("WTG-1", {"dump_file": "\\\\nas.example.com\\dumps\\MEMORY.DMP"}, CRITICAL),
@@ -194,6 +208,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WTG-2", {"dump_file": "E:\\x.dmp", "volumes": rows(volume("C:\\", 65))}, None),
     ("WTG-2", NO_DUMP, None),
     ("WTG-2", {"volumes": DENIED}, UNKNOWN),
+    ("WTG-2", {"ram": DENIED, "ram_installed": DENIED}, UNKNOWN),
     ("WTG-3", {}, OK),
     ("WTG-3", {"storage_drivers": "vioscsi", "dump_events": ABSENT}, WARNING),
     ("WTG-3", {"storage_drivers": "vioscsi"}, OK),
@@ -231,6 +246,8 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WSV-1", {**HPE, "crash_dump_enabled": DENIED}, UNKNOWN),
     ("WSV-1", {"services": DENIED}, UNKNOWN),
     ("WSV-2", {}, None),
+    ("WSV-2", {"services": "vmms", "cluster_vms": MACHINES}, None),
+    ("WSV-2", {"services": "ClusSvc", "cluster_vms": MACHINES}, None),
     ("WSV-2", {**CLUSTER, "cluster_vms": MACHINES}, WARNING),
     ("WSV-2", {**CLUSTER, "cluster_vms": rows({"name": "SQL02", "check_heartbeat": 0})}, OK),
     ("WSV-2", {**CLUSTER, "cluster_vms": DENIED}, UNKNOWN),
@@ -325,6 +342,29 @@ def test_the_estimate_says_how_it_was_made(
     assert "100 MiB/s" in found.how
     assert dump_estimate(facts({"ram": DENIED, "ram_installed": DENIED})) is None
     assert dump_estimate(facts(NO_DUMP)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "no keyboard"),
+        ({"keyboard_usb": "1", "keyboard_hyperv": "1"}, "on a USB or the Hyper-V keyboard"),
+        ({"keyboard_ps2": "0", "keyboard_usb": "1"}, "on a USB keyboard"),
+        ({"keyboard_usb_keys": "6"}, "the keys of Dump1Keys"),
+        ({"keyboard_ps2": "1", "keyboard_ps2_keys": "6"}, "only one of them may be"),
+    ],
+)
+def test_the_keys_that_crash_the_host_are_named(changes: dict[str, str], said: str) -> None:
+    told = WINDOWS["WNMI-2"](facts(changes))
+    assert told is not None
+    assert said in told.reason
+
+
+def test_a_row_that_makes_no_sense_is_left_out_and_the_others_count() -> None:
+    broken = "\n".join(("{", "[1]", '{"id": "46"}', '{"id": "x", "time": "1"}', record(46, 15)))
+    told = WINDOWS["WPR-2"](facts({"dump_events": broken}))
+    assert told is not None
+    assert told.level is CRITICAL
 
 
 def test_the_last_crash_is_told_with_its_code_and_its_time() -> None:
