@@ -24,10 +24,10 @@ from collector.lab.bmc import Bmc, Board, Faults
 from tests.peers import hyperv_login as hyperv
 from tests.peers import qmp, wsman
 from tests.peers.bmc import logged_in
+from tests.peers.hyperv_host import HypervHost, Machine, answered
 from tests.peers.soap_server import Rule
 from tests.peers.soap_server import Trouble as Mischief
 from tests.peers.vsphere import one_machine
-from tests.peers.hyperv_host import HypervHost, Machine, answered
 from tests.peers.wsman_powershell import Answer as Printed
 
 
