@@ -46,10 +46,11 @@ def unreachable(hosts: Sequence[Host], observe: Observe) -> dict[str, AdapterErr
             target = _target(host, endpoint)
             if target is not None:
                 asked.setdefault(target, []).append(endpoint.identity)
-    seen = _look(list(asked), observe)
+    seen = _look(list(asked), observe, SECONDS)
     if len(asked) > FEW:
         # So many questions at once can be too much for the way there, or for a server of many addresses.
-        seen |= _look([target for target, one in seen.items() if one.reach in _SILENT], observe)
+        silent = [target for target, one in seen.items() if one.reach in _SILENT]
+        seen |= _look(silent, observe, 2 * SECONDS)
     found: dict[str, AdapterError] = {}
     for target, observation in seen.items():
         error = _error(observation)
@@ -58,11 +59,11 @@ def unreachable(hosts: Sequence[Host], observe: Observe) -> dict[str, AdapterErr
     return found
 
 
-def _look(targets: Sequence[Target], observe: Observe) -> dict[Target, Observation]:
+def _look(targets: Sequence[Target], observe: Observe, seconds: float) -> dict[Target, Observation]:
     seen: dict[Target, Observation] = {}
     for begin in range(0, len(targets), AT_ONCE):
         batch = targets[begin : begin + AT_ONCE]
-        seen |= zip(batch, observe(batch, SECONDS), strict=True)
+        seen |= zip(batch, observe(batch, seconds), strict=True)
     return seen
 
 
