@@ -18,6 +18,7 @@ from collector.cli import (
     drill,
     exit_codes,
     inspect,
+    inventory,
     playbook,
     probe,
     schedule,
@@ -46,6 +47,7 @@ app.add_typer(schedule.app, name="schedule")
 app.add_typer(case.app, name="case")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(config.app, name="config")
+app.add_typer(inventory.app, name="inventory")
 
 
 @app.callback()
