@@ -284,8 +284,9 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
 
 
 def _versions(api_version: str) -> bytes:
+    older = [each for each in ("6.0", "5.5", "5.1") if float(each) < float(api_version[:3])]
     return (
         '<?xml version="1.0" encoding="UTF-8"?><namespaces version="1.0"><namespace><name>urn:vim25</name>'
-        f"<version>{api_version}</version><priorVersions><version>6.0</version><version>5.5</version>"
-        "</priorVersions></namespace></namespaces>"
+        f"<version>{api_version}</version><priorVersions>"
+        f"{''.join(f'<version>{each}</version>' for each in older)}</priorVersions></namespace></namespaces>"
     ).encode()
