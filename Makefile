@@ -9,6 +9,10 @@ demo:             ## the main job, against a machine on loopback that hangs
 	@scripts/setup run
 	@$(BIN)/hang-collector demo
 
+demo-hyperv:      ## a Windows machine on Hyper-V hangs; its dump comes home over SMB
+	@scripts/setup dev
+	@$(BIN)/python -m tests.demos.hyperv
+
 test:             ## all but the tests that boot a guest
 	@scripts/setup dev
 	@$(PYTEST) -n 4 --dist loadgroup -m 'not e2e'

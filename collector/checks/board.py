@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.checks.rule import bad, good, unknown
+from collector.checks.rule import bad, good, told, unknown
 from collector.model.fact import Facts, number, value
 from collector.model.verdict import Verdict
 
@@ -15,7 +15,7 @@ _ZONE_STEP, _ZONE_MAX = 900.0, 14 * 3600.0  # seconds: time zones differ by quar
 
 def offers_nmi(facts: Facts) -> Verdict | None:
     """CT-3: some BMCs say no and can, so that this only informs."""
-    offered = _told("CT-3", "nmi_offered", facts)
+    offered = told("CT-3", facts, "nmi_offered")
     if not isinstance(offered, str):
         return offered
     if offered == "yes":
@@ -27,7 +27,7 @@ def offers_nmi(facts: Facts) -> Verdict | None:
 
 def may_interrupt(facts: Facts) -> Verdict | None:
     """CT-4: Chassis Control needs the level operator (IPMI 2.0, appendix G)."""
-    level = _told("CT-4", "privilege", facts)
+    level = told("CT-4", facts, "privilege")
     if not isinstance(level, str):
         return level
     if level in _ENOUGH:
@@ -37,7 +37,7 @@ def may_interrupt(facts: Facts) -> Verdict | None:
 
 def log_takes_more(facts: Facts) -> Verdict | None:
     """CT-5."""
-    free = _told("CT-5", "log_free_bytes", facts)
+    free = told("CT-5", facts, "log_free_bytes")
     if not isinstance(free, str):
         return free
     size = number(facts, "log_free_bytes")
@@ -52,7 +52,7 @@ def log_takes_more(facts: Facts) -> Verdict | None:
 
 def clock(facts: Facts) -> Verdict | None:
     """CT-6: the event log knows no time zone, so whole quarters of an hour may be one."""
-    ahead = _told("CT-6", "clock_ahead_s", facts)
+    ahead = told("CT-6", facts, "clock_ahead_s")
     if not isinstance(ahead, str):
         return ahead
     if ahead == "not set":
@@ -70,7 +70,7 @@ def clock(facts: Facts) -> Verdict | None:
 
 def ends_the_dump(facts: Facts) -> Verdict | None:
     """NMI-13: what can be read of it; an option of the BIOS cannot."""
-    reactions = _told("NMI-13", "nmi_reactions", facts)
+    reactions = told("NMI-13", facts, "nmi_reactions")
     if not isinstance(reactions, str):
         return reactions
     if reactions == "none":
@@ -82,13 +82,5 @@ def ends_the_dump(facts: Facts) -> Verdict | None:
 
 def power_restore(facts: Facts) -> Verdict | None:
     """PW-1."""
-    policy = _told("PW-1", "power_restore", facts)
+    policy = told("PW-1", facts, "power_restore")
     return policy if not isinstance(policy, str) else good("PW-1", f"after a power cut the host: {policy}")
-
-
-def _told(check: str, name: str, facts: Facts) -> str | Verdict | None:
-    """The value; None where this kind of controller has no such thing; else UNKNOWN and why."""
-    fact = facts.get(name)
-    if fact is not None and fact.missing == "the controller does not tell":
-        return None
-    return unknown(check, facts, name) if fact is None or fact.value is None else fact.value

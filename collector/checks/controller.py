@@ -6,7 +6,7 @@ from collector.adapters.base import PowerState, WatchdogState
 from collector.checks.family import Family, family
 from collector.checks.kdump_config import Kind, config
 from collector.checks.linux_target import dump_estimate, no_config
-from collector.checks.rule import bad, good, unknown
+from collector.checks.rule import bad, good, told, unknown
 from collector.model.audit import DumpEstimate
 from collector.model.fact import Facts, number, value
 from collector.model.verdict import Level, Verdict
@@ -66,9 +66,9 @@ def watchdog_timer(facts: Facts) -> Verdict | None:
 
 def timer(facts: Facts, size: DumpEstimate | None) -> Verdict | None:
     """WD-1 for a dump of that size: the timer may just have been fed, so the whole countdown counts."""
-    action = value(facts, "watchdog_action")
-    if action is None:
-        return unknown("WD-1", facts, "watchdog_action")
+    action = told("WD-1", facts, "watchdog_action")
+    if not isinstance(action, str):
+        return action
     state = WatchdogState(
         running=value(facts, "watchdog_running") == "yes",
         action=action,

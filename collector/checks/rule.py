@@ -43,6 +43,14 @@ def unknown(check: str, facts: Facts, *names: str) -> Verdict:
     return Verdict(check, Level.UNKNOWN, "; ".join(each))
 
 
+def told(check: str, facts: Facts, name: str) -> str | Verdict | None:
+    """What a controller told; None where its kind has no such thing; else UNKNOWN and why."""
+    fact = facts.get(name)
+    if fact is not None and fact.missing == "the controller does not tell":
+        return None
+    return unknown(check, facts, name) if fact is None or fact.value is None else fact.value
+
+
 def why_missing(facts: Facts, name: str) -> str:
     """Why a fact has no value, or none that makes sense."""
     fact = facts.get(name)

@@ -25,6 +25,20 @@ from tests.unit.dump import windows_generator
 FACTS = Path(__file__).parents[1] / "unit" / "facts" / "windows" / "2016.json"
 """What a well-kept Windows says of itself."""
 
+_VIRTUAL = {
+    "os_version": "10.0.17763",
+    "manufacturer": "Microsoft Corporation",
+    "model": "Virtual Machine",
+    "services": [],
+    "storage_drivers": ["storvsc"],
+    "boot_disks": [{"bus": 10, "model": "Msft Virtual Disk"}],
+    "ram": 8_589_398_016,
+    "ram_installed": [8_589_934_592.0],
+    "paging_files": "C:\\pagefile.sys 9216 9216",
+    "page_files": [{"path": "C:\\pagefile.sys", "allocated_mb": 9216, "temporary": False}],
+}
+"""In a virtual machine, with the build that its dump has."""
+
 
 @dataclass
 class WindowsGuest:
@@ -84,7 +98,7 @@ class WindowsGuest:
         facts = json.loads(FACTS.read_text(encoding="utf-8"))
         now = time.time()
         facts["facts"] |= {"clock": int(now), "boot_time": int(self._booted)}
-        facts["facts"] |= {"uptime": now - self._booted, "dump_writer": []}
+        facts["facts"] |= {"uptime": now - self._booted, "dump_writer": [], **_VIRTUAL}
         return Answer(0, json.dumps(facts).encode() + b"\r\n")
 
     def wait(self) -> None:

@@ -286,6 +286,7 @@ CASES: list[tuple[str, dict[str, str], Level | None]] = [
     ("WD-1", {**IPMI_TIMER, "watchdog_initial_s": "900"}, OK),
     ("WD-1", {**IPMI_TIMER, "watchdog_initial_s": ABSENT}, CRITICAL),
     ("WD-1", {"watchdog_action": DENIED}, UNKNOWN),
+    ("WD-1", {"watchdog_action": UNTOLD}, None),
     ("WD-3", {}, OK),
     (
         "WD-3",

@@ -1,0 +1,48 @@
+"""A Windows machine on Hyper-V from the hang to the case: WinRM, Hyper-V and SMB as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest import CaptureFixture
+
+from collector.case.folder import CaseFolder, find
+from collector.cli.app import run
+from tests.demos.hyperv import HypervLab, hyperv_lab
+from tests.peers.wsman import PASSWORD
+
+
+def collect(lab: HypervLab, *options: str) -> tuple[int, CaseFolder]:
+    code = run(("collect", "sql01", "--config", str(lab.settings), *options))
+    (case,) = find(lab.settings.parent / "cases")
+    return code, CaseFolder.open(case)
+
+
+def test_one_nmi_brings_memory_dmp_home(tmp_path: Path, capfd: CaptureFixture[str]) -> None:
+    with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
+        assert run(("audit", "sql01", "--config", str(lab.settings))) in (0, 1)
+        lab.guest.hang()
+        code, case = collect(lab, "--confirm", "sql01")
+        assert lab.guest.nmis == 1
+        dump = (lab.guest.drive / "Windows" / "MEMORY.DMP").read_bytes()
+        secrets = (PASSWORD, lab.guest.smb.password if lab.guest.smb else "")
+    assert code == 0, capfd.readouterr().out
+    assert (case.path / "data" / "dump" / "Windows" / "MEMORY.DMP").read_bytes() == dump
+    assert (case.path / "data" / "logs" / "System.evtx").read_bytes().startswith(b"ElfFile")
+    assert (case.path / "data" / "evidence" / "before-screen.png").read_bytes().startswith(b"\x89PNG")
+    (checked,) = [entry.data for entry in case.journal.entries() if entry.event == "dump.checked"]
+    assert checked["state"] == "complete"
+    said = capfd.readouterr()
+    texts = [file.read_bytes() for file in case.path.rglob("*") if file.is_file()]
+    texts += [said.out.encode(), said.err.encode()]
+    assert not any(secret.encode() in text for secret in secrets for text in texts)
+
+
+def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
+    with hyperv_lab(tmp_path) as lab:
+        run(("audit", "sql01", "--config", str(lab.settings)))
+        lab.guest.hang()
+        code, case = collect(lab, "--dry-run")
+        assert lab.guest.nmis == 0
+    assert code == 0
+    assert not [entry for entry in case.journal.entries() if entry.event == "claim"]
