@@ -16,9 +16,11 @@ from pathlib import Path
 from collector.adapters.base import Files, Shell
 from collector.adapters.fake import MACHINES, FakeChannel, FakeEndpoint, FakeMachine, Life
 from collector.adapters.limits import Deadline
+from collector.adapters.smb import SmbChannel, SmbEndpoint
 from collector.adapters.ssh import SshChannel, SshEndpoint
 from collector.adapters.winrm import WinrmChannel
 from collector.model.host import Credential, SecretRef
+from tests.peers.samba import drive, smb_login
 from tests.peers.sshd import Sshd, sshd
 from tests.peers.windows_host import WindowsHost
 from tests.peers.winrm_login import winrm_endpoint, winrm_login
@@ -119,7 +121,30 @@ def winrm(folder: Path) -> Iterator[Rig]:
         yield Rig(channel, "/C:/srv", put)
 
 
-RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {"ssh": ssh, "fake": fake, "winrm": winrm}
+@contextlib.contextmanager
+def smb(folder: Path) -> Iterator[Rig]:
+    """Samba's smbd, with drive C: in a folder."""
+    shared = folder / "shared"
+    shared.mkdir()
+
+    def put(name: str, data: bytes) -> str:
+        path = shared / "srv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return f"/C:/srv/{name}"
+
+    with drive(folder / "smb", shared) as server:
+        endpoint = SmbEndpoint(address="127.0.0.1", port=server.port)
+        with SmbChannel(endpoint, smb_login(server), Deadline.after(30)) as channel:
+            yield Rig(channel, "/C:/srv", put)
+
+
+RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {
+    "ssh": ssh,
+    "fake": fake,
+    "winrm": winrm,
+    "smb": smb,
+}
 
 SHELLS = ("ssh", "fake")
 """Those that run commands of a login shell as well."""
