@@ -20,7 +20,7 @@ _PAGE_FILE: Commands = {
     None: (
         f"$type = (Get-ItemProperty -Path {_CRASH_CONTROL}).CrashDumpEnabled",
         "$modules = Get-CimInstance -ClassName Win32_PhysicalMemory",
-        "$ram = ($modules | Measure-Object -Property Capacity -Sum).Sum / 1MB",
+        "$ram = ($modules | Measure-Object -Property Capacity -Sum).Sum / 1048576",
         "$kernel = if ($ram -le 131072) { 40960 } elseif ($ram -lt 786432) { 65536 } else { 131072 }",
         "$mb = [int] $(if ($type -eq 1) { $ram + 300 } else { [math]::Min($ram + 128, $kernel) })",
         "$computer = Get-CimInstance -ClassName Win32_ComputerSystem",

@@ -214,5 +214,5 @@ if ($Arguments.Depth -eq 'all') {
     }
 }
 
-$answer = ConvertTo-Json -InputObject @{ facts = $Facts; missing = $Missing } -Depth 4 -Compress
+$answer = ConvertTo-Json -InputObject @{ facts = $Facts; missing = $Missing } -Depth 6 -Compress
 [regex]::Replace($answer, '[^ -~]', { '\u{0:x4}' -f [int] [char] $args[0].Value })

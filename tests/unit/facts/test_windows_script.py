@@ -1,14 +1,13 @@
-"""The script is parsed by nothing here, so a small reader of PowerShell proves of it what it can."""
+"""The script is held to its grammar: what it calls reads only, and depends on no language of the host."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from collector.facts import windows
+from tests.powershell import of, read, text
 
 READS_ONLY = {
     "ConvertTo-Json",
@@ -55,83 +54,34 @@ TYPES = {
     "string[]",
 }
 
-_TOKEN = re.compile(
-    r"""(?P<comment>\#[^\n]*)
-    |(?P<single>'(?:[^']|'')*')
-    |(?P<double>"(?:[^"`\n]|`.)*")
-    |(?P<type>\[[A-Za-z][\w.]*(?:\[\])?\])
-    |(?P<open>@?[({]|\$\(|\[)
-    |(?P<close>[)}\]])
-    |(?P<variable>[$@]\w+(?::\w+)?)
-    |(?P<method>(?:\.|::)[A-Za-z]\w*(?=\())
-    |(?P<member>(?:\.|::)[A-Za-z]\w*)
-    |(?P<command>[A-Za-z]+-[A-Za-z]+)
-    |(?P<parameter>(?<=\s)-[A-Za-z]\w*)
-    |(?P<word>[A-Za-z_]\w*)
-    |(?P<number>\d+(?:\.\d+)*)
-    |(?P<operator>[-=,;|&.])
-    |(?P<space>\s+)""",
-    re.VERBOSE,
-)
-_CLOSES = {"(": ")", "@(": ")", "$(": ")", "{": "}", "@{": "}", "[": "]"}
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: str
-    text: str
-
-
-def tokens(script: str) -> Iterator[Token]:
-    at = 0
-    while at < len(script):
-        match = _TOKEN.match(script, at)
-        assert match, f"unreadable at {script[at : at + 40]!r}"
-        assert match.lastgroup
-        yield Token(match.lastgroup, match[0])
-        at = match.end()
-
-
-def of(kind: str) -> set[str]:
-    return {token.text for token in tokens(windows.SCRIPT) if token.kind == kind}
-
-
-def test_every_brace_and_quote_has_its_other_half() -> None:
-    waiting = []
-    for token in tokens(windows.SCRIPT):
-        if token.kind == "open":
-            waiting.append(_CLOSES[token.text])
-        elif token.kind == "close":
-            assert waiting, f"nothing is open for {token.text}"
-            assert waiting.pop() == token.text
-    assert not waiting
-
 
 def test_only_cmdlets_that_read_are_called_and_none_by_an_alias() -> None:
-    own = set(re.findall(r"^function ([\w-]+)", windows.SCRIPT, re.MULTILINE))
+    own = of(windows.SCRIPT, "function_name")
     assert all(name.startswith(("Get-", "Read-")) for name in own)
-    assert of("command") <= READS_ONLY | own
-    assert own <= of("command"), "a function that nobody calls"
-    words = {"catch", "else", "foreach", "function", "if", "in", "param", "return", "try"}
-    keys = {*windows.NAMES, *windows._COLUMNS, "ClassName", "Namespace", "OperationTimeoutSec", "LogName"}
-    assert of("word") <= words | keys | {"ProviderName", "Id", "facts", "missing"}
+    assert of(windows.SCRIPT, "command_name") <= READS_ONLY | own
+    assert own <= of(windows.SCRIPT, "command_name"), "a function that nobody calls"
 
 
 def test_only_methods_that_read_are_called() -> None:
-    assert {text.lstrip(".:") for text in of("method")} <= METHODS
-    assert {text.strip("[]") if "[]" not in text else text[1:-1] for text in of("type")} <= TYPES
+    calls = [node for node in read(windows.SCRIPT) if node.type == "invokation_expression"]
+    named = {text(part) for call in calls for part in call.children if part.type == "member_name"}
+    assert named <= METHODS
+    assert of(windows.SCRIPT, "type_spec") <= TYPES
 
 
 def test_nothing_is_run_from_text_and_nothing_is_written() -> None:
-    for never in ("Invoke", "iex", "Add-", "New-", "Start-", "Out-", "Remove", "Write-", "Create("):
-        assert never not in windows.SCRIPT, never
+    commands = [node for node in read(windows.SCRIPT) if node.type == "command"]
+    run = {text(node) for node in commands if node.children[0].type == "command_invokation_operator"}
+    assert run == {". $Block", "& $Query"}, "only the blocks of its own"
+    assert not of(windows.SCRIPT, "redirection")
+    assert not any("." in name for name in of(windows.SCRIPT, "left_assignment_expression"))
 
 
 def test_nothing_depends_on_the_language_of_the_host() -> None:
-    for translated in ("Message", "DisplayName", "LevelDisplay", "Caption", "Description", "Status", "State"):
-        assert not re.search(rf"[.']{translated}\b", windows.SCRIPT), translated
-    assert "CategoryInfo.Category" in windows.SCRIPT
-    assert "FullyQualifiedErrorId" in windows.SCRIPT
+    asked = {name.strip("'") for name in of(windows.SCRIPT, "member_name", "verbatim_string_characters")}
+    translated = {"Message", "DisplayName", "LevelDisplayName", "Caption", "Description", "Status", "State"}
+    assert not asked & translated
+    assert {"Category", "FullyQualifiedErrorId"} <= asked
 
 
 def test_it_is_strict_stops_at_errors_and_shows_no_progress() -> None:
@@ -184,11 +134,21 @@ def test_every_column_of_a_row_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["{", "'", "Remove-Item x", "$a.Delete()", "gwmi x", "[IO.File]::x", "x > y", "x | % y"]
+    "broken",
+    [
+        "Remove-Item x",
+        "gwmi x",
+        "$a.Delete()",
+        "[IO.File]::x",
+        "Get-Item x > y",
+        "Get-Item x | % { $_ }",
+        "& $text",
+        "$a.Value = 1",
+    ],
 )
 def test_these_rules_see_what_breaks_them(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "SCRIPT", windows.SCRIPT + broken + "\n")
     with pytest.raises(AssertionError):
-        test_every_brace_and_quote_has_its_other_half()
         test_only_cmdlets_that_read_are_called_and_none_by_an_alias()
         test_only_methods_that_read_are_called()
+        test_nothing_is_run_from_text_and_nothing_is_written()
