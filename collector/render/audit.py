@@ -67,7 +67,7 @@ def nagios(seen: Sequence[HostAudit]) -> None:
 
 
 def _host(one: HostAudit) -> None:
-    """The answer, the chain, every check, and what would mend it."""
+    """The answer, the chain, every check with the worst first, and what would mend it."""
     console = out()
     console.print(plain(one.host), style="bold", end=": ")
     console.print(word(one.level))
@@ -81,9 +81,10 @@ def _host(one: HostAudit) -> None:
     for step in one.gathered:
         if step.outcome is not Outcome.SUCCESS:
             console.print(plain(f"{step.step}: {step.outcome}: {step.detail}"), style="yellow")
-    console.print(_checks(one.verdicts))
+    verdicts = sorted(one.verdicts, key=lambda verdict: verdict.level.rank)
+    console.print(_checks(verdicts))
     console.print()
-    for verdict in one.verdicts:
+    for verdict in verdicts:
         if verdict.remedy:
             console.print(plain(f"{verdict.id}: {verdict.remedy}"))
 

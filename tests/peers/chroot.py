@@ -27,7 +27,9 @@ from tests.peers.sshd import Sshd, make_key
 CACHE = Path(__file__).parent / "out"
 USER = "oncall"
 SUITE, PACKAGES = "bookworm", "openssh-server,kdump-tools,makedumpfile"
-INSIDE = f"useradd --password '*' --create-home --shell /bin/bash {USER} && mkdir -p /var/crash"
+INSIDE = (
+    f"useradd --password '*' --create-home --shell /bin/bash {USER} && mkdir -p /var/crash /usr/lib/modules"
+)
 """What is done in the tree when it is made."""
 
 GIB, MIB = 1024**3, 1024**2
@@ -45,6 +47,7 @@ PROC: Mapping[str, str] = {
 SYS: Mapping[str, str] = {
     "kernel/kexec_crash_loaded": "1\n",
     "kernel/kexec_crash_size": f"{256 * MIB}\n",
+    "module/kernel/parameters/crash_kexec_post_notifiers": "N\n",
 }
 
 OWN: Mapping[str, str] = {
@@ -53,10 +56,11 @@ OWN: Mapping[str, str] = {
         for name in ("unknown_nmi_panic", "panic_on_unrecovered_nmi", "panic_on_io_nmi")
     ),
     f"var/lib/kdump/initrd.img-{os.uname().release}": "the capture kernel's initramfs\n",
+    f"usr/lib/modules/{os.uname().release}/modules.dep": "",
 }
 """Files that the host has besides those of the tree."""
 
-FOLDERS = ("etc/default", "etc/sysctl.d", "var/lib/kdump")
+FOLDERS = ("etc/default", "etc/sysctl.d", "usr/lib/modules", "var/lib/kdump")
 """What a test may change: the host has a copy of its own of these folders."""
 
 
@@ -167,5 +171,6 @@ def _script(root: Path, folder: Path) -> Iterator[str]:
     yield f"mount -t tmpfs -o mode=755 tmpfs {inside}/run"
     yield f"mkdir {inside}/run/sshd && mount --bind {ours}/sshd {inside}/run/sshd"
     yield f"mount -o loop {ours}/disk {inside}/var/crash"
+    yield f"chmod 0700 {inside}/var/crash"
     yield "hostname db01"
     yield f"exec chroot {inside} /usr/sbin/sshd -D -e -f /run/sshd/config"

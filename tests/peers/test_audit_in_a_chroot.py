@@ -73,8 +73,9 @@ def faults(found: HostAudit, *levels: Level) -> set[str]:
 def test_a_host_that_would_dump_breaks_no_link(host: Chroot, tmp_path: Path) -> None:
     found = audited(host, tmp_path)
     assert faults(found, Level.CRITICAL) == set()
-    # Nobody has tried it yet, and Debian's capture kernel reads the host's sysctl.d.
-    assert faults(found, Level.WARNING) == {"KD-12", "NMI-6"}
+    # Nobody has tried it yet, Debian's capture kernel reads the host's sysctl.d, and the kernel that runs is
+    # the machine's, which may be too new for Debian's makedumpfile.
+    assert faults(found, Level.WARNING) - {"TG-13"} == {"KD-12", "NMI-6"}
     assert "/dev/loop" in next(v.reason for v in found.verdicts if v.id == "TG-3")
 
 

@@ -53,8 +53,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_page_shows_the_fleet_in_the_colours_of_its_verdicts(tmp_path: Path) -> None:
-    found = screenshot(written(tmp_path, page(FLEET, MIDNIGHT)), 1200, 1000)
-    assert (found.width, found.height) == (1200, 1000)
+    found = screenshot(written(tmp_path, page(FLEET, MIDNIGHT)), 900, 700)
+    assert (found.width, found.height) == (900, 700)
     paper: Colour = (0xFB, 0xFA, 0xF8)
     red_back, green_back, yellow_back = (0xFB, 0xE6, 0xE4), (0xE3, 0xF4, 0xEA), (0xFD, 0xF1, 0xD7)
     assert found.colours.most_common(1)[0][0] == paper
