@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import LogEvent, NmiAnswer, NmiOutcome, PowerState, StopSensor
+from collector.adapters.base import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
 from collector.adapters.hyperv_machine import (
     Found,
     VirtualMachine,
@@ -53,7 +54,7 @@ class HypervEndpoint(WinrmSettings):
 
 
 class HypervController:
-    """Implements `Adapter`, `Power`, `NmiInjector`, `EventLog`, `StopSensors`, `Screen` and `Notices`.
+    """Implements `Adapter`, `Power`, `NmiInjector`, `EventLog`, `GuestView`, `Screen` and `Notices`.
 
     Raises on entry:
         PeerFailedError: the host, or its cluster, has no such machine, or several; or a node owns it that
@@ -96,9 +97,9 @@ class HypervController:
         """By the machine's state; a paused machine has power."""
         return self.machine(deadline).power
 
-    def stop_sensors(self, deadline: Deadline) -> Sequence[StopSensor]:
-        """The guest's heartbeat, when it is lost."""
-        return self.machine(deadline).stop_sensors
+    def guest(self, deadline: Deadline) -> GuestState:
+        """Power, heartbeat, integration services, and when it was started by our clock."""
+        return self.machine(deadline).guest(datetime.now(UTC), self._endpoint.address)
 
     def machine(self, deadline: Deadline) -> VirtualMachine:
         """State, heartbeat, uptime and integration services. Raises: AdapterError."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.adapters.base import LogEvent, NmiAnswer, NmiOutcome, PowerState, StopSensor
+from collector.adapters.base import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
 from collector.errors import AdapterError, ForbiddenError, PeerFailedError, UnsupportedError
 
 MAX_WORDS = 500
@@ -20,13 +20,14 @@ _ON = ("Running", "Paused", "Starting", "Stopping", "Pausing", "Resuming", "Savi
 _OFF = ("Off", "Saved", "FastSaved")
 """Names of Microsoft.HyperV.PowerShell.VMState; each may end in `Critical`: its storage is gone."""
 
-_LOST_HEARTBEATS = {
-    "LostCommunication": "lost communication",
-    "NoContact": "no contact",
-    "Error": "error",
-    "OkApplicationsCritical": "applications critical",
+_HEARTBEATS = {
+    "OkApplicationsHealthy": "green",
+    "OkApplicationsUnknown": "green",
+    "OkApplicationsCritical": "yellow",
+    "LostCommunication": "red",
+    "Error": "red",
 }
-"""Names of Microsoft.HyperV.PowerShell.VMHeartbeatStatus that tell of trouble in the guest."""
+"""Names of Microsoft.HyperV.PowerShell.VMHeartbeatStatus; all others tell that nobody listens: gray."""
 
 _FILETIME_UNIX = 11_644_473_600
 
@@ -48,11 +49,18 @@ class VirtualMachine:
             return PowerState.ON
         return PowerState.OFF if state in _OFF else PowerState.UNKNOWN
 
-    @property
-    def stop_sensors(self) -> tuple[StopSensor, ...]:
-        """The guest's heartbeat, when it is lost."""
-        trouble = _LOST_HEARTBEATS.get(self.heartbeat)
-        return (StopSensor("Hyper-V heartbeat", (trouble,)),) if trouble else ()
+    def guest(self, now: datetime, runs_on: str) -> GuestState:
+        """The same in the words that all hypervisors share."""
+        services = ", ".join(f"{name} {status}" for name, enabled, status in self.services if enabled)
+        return GuestState(
+            power=self.power,
+            heartbeat=_HEARTBEATS.get(self.heartbeat, "gray"),
+            tools=services or "none enabled",
+            boot_time=now - timedelta(seconds=self.uptime) if self.power is PowerState.ON else None,
+            question=None,
+            connection="connected",
+            runs_on=runs_on,
+        )
 
 
 @dataclass(frozen=True, slots=True)

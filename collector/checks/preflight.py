@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from collector.adapters.base import PowerState, WatchdogState
+from collector.adapters.base import GuestState, PowerState, WatchdogState
 from collector.checks import controller, linux_capture, linux_nmi
 from collector.checks.rule import is_absent
 from collector.model.fact import Facts, value
@@ -19,6 +19,18 @@ from collector.model.verdict import Level, Verdict
 def power(state: PowerState) -> Verdict:
     """A host without power cannot take an NMI."""
     return tonight("power", controller.power(state), "Power it on instead.")
+
+
+def guest(state: GuestState) -> Verdict:
+    """A virtual machine that waits for a person's answer stands still, and looks as if it hung."""
+    if state.question is not None:
+        return Verdict(
+            "question",
+            Level.CRITICAL,
+            f"the hypervisor waits for an answer, and the machine stands still until then: {state.question}",
+            "Answer it in the hypervisor's console; or go on with --accept question.",
+        )
+    return Verdict("question", Level.OK, f"the hypervisor waits for nothing; heartbeat {state.heartbeat}")
 
 
 def watchdog(state: WatchdogState, dump_seconds: float) -> Verdict:

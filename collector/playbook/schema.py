@@ -111,6 +111,7 @@ class Evidence(StrEnum):
     EVENT_LOG = "event-log"
     WATCHDOG = "watchdog"
     STOP_SENSORS = "stop-sensors"
+    GUEST = "guest"
     SCREEN = "screen"
 
 

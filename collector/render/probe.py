@@ -40,4 +40,8 @@ def examinations(seen: Sequence[Examination]) -> None:
 def _said(answer: ControllerAnswer) -> str:
     if answer.outcome is not Outcome.SUCCESS:
         return answer.detail
-    return f"power {answer.power}" + (f", {answer.crash}" if answer.crash else "")
+    said = [f"power {answer.power}", answer.crash]
+    if answer.guest is not None:
+        question = answer.guest.question
+        said += [f"heartbeat {answer.guest.heartbeat}", question and f"waits for an answer: {question}"]
+    return ", ".join(filter(None, said))

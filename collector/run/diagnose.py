@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 
 from collector.probe.diagnosis import Diagnosis, Finding
-from collector.run.examine import Examination, examine
+from collector.run.examine import ControllerAnswer, Examination, examine
 from collector.run.incident import Incident
 
 
@@ -33,6 +32,20 @@ def one_round(incident: Incident, name: str, *, before: Diagnosis | None = None)
     return seen.finding
 
 
+def _told(answer: ControllerAnswer) -> dict[str, object]:
+    """A controller's answer as the journal keeps it: the guest's view only where there is one."""
+    told: dict[str, object] = {
+        "controller": answer.controller,
+        "outcome": answer.outcome,
+        "power": answer.power,
+        "crash": answer.crash,
+        "detail": answer.detail,
+    }
+    if answer.guest is not None:
+        told |= {"heartbeat": answer.guest.heartbeat, "question": answer.guest.question}
+    return told
+
+
 def _named(round_name: str) -> str:
     return f"round {round_name}" if round_name.isdigit() else round_name
 
@@ -51,5 +64,5 @@ def _write_down(incident: Incident, seen: Examination, name: str) -> None:
             evidence=dict(one.evidence),
         )
     for answer in seen.controllers:
-        journal.append("controller", round=name, **asdict(answer))
+        journal.append("controller", round=name, **_told(answer))
     journal.append("diagnosis", round=name, diagnosis=seen.finding.diagnosis, reason=seen.finding.reason)

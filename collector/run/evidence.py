@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import Clock, EventLog, Power, Screen, StopSensors, Watchdog
+from collector.adapters.base import Clock, EventLog, GuestView, Power, Screen, StopSensors, Watchdog
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError
 from collector.model.host import Endpoint
@@ -84,6 +84,11 @@ def _stop_sensors(controller: object, deadline: Deadline) -> bytes:
     return _json([asdict(sensor) for sensor in controller.stop_sensors(deadline)])
 
 
+def _guest(controller: object, deadline: Deadline) -> bytes:
+    assert isinstance(controller, GuestView)
+    return _json(asdict(controller.guest(deadline)))
+
+
 def _screen(controller: object, deadline: Deadline) -> bytes:
     assert isinstance(controller, Screen)
     return controller.screenshot(deadline)
@@ -95,5 +100,6 @@ _KINDS = {
     Evidence.EVENT_LOG: _Kind(EventLog, "event-log.json", _event_log),
     Evidence.WATCHDOG: _Kind(Watchdog, "watchdog.json", _watchdog),
     Evidence.STOP_SENSORS: _Kind(StopSensors, "stop-sensors.json", _stop_sensors),
+    Evidence.GUEST: _Kind(GuestView, "guest.json", _guest),
     Evidence.SCREEN: _Kind(Screen, "screen.png", _screen),
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.base import Power, PowerState, StopSensors
+from collector.adapters.base import GuestState, GuestView, Power, PowerState, StopSensors
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import AdapterError, CollectorError
@@ -24,13 +24,14 @@ from collector.run.inside import LANGUAGES
 
 @dataclass(frozen=True, slots=True)
 class ControllerAnswer:
-    """What one controller said, or why it said nothing."""
+    """What one controller said, or why it said nothing; a hypervisor says more of its guest."""
 
     controller: str
     outcome: Outcome
     power: PowerState | None = None
     crash: str | None = None
     detail: str = ""
+    guest: GuestState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,13 @@ def ask_controllers(host: Host, connections: Connections, deadline: Deadline) ->
     for endpoint in connections.able(host.controllers, Power):
         try:
             with connections.open(host, endpoint, Power, deadline) as controller:
-                power = controller.power_state(deadline)
+                guest = controller.guest(deadline) if isinstance(controller, GuestView) else None
+                power = guest.power if guest else controller.power_state(deadline)
                 crash = _crash_seen(controller, deadline)
         except CollectorError as error:  # also a missing secret: it costs this row, not the whole fleet
             answers.append(ControllerAnswer(endpoint.identity, Outcome.of(error), detail=error.message))
             continue
-        answers.append(ControllerAnswer(endpoint.identity, Outcome.SUCCESS, power, crash))
+        answers.append(ControllerAnswer(endpoint.identity, Outcome.SUCCESS, power, crash, guest=guest))
         break
     return answers
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from collector.adapters.base import NmiInjector, Power, Watchdog
+from collector.adapters.base import GuestView, NmiInjector, Power, Watchdog
 from collector.adapters.limits import Deadline
 from collector.checks import preflight as rules
 from collector.checks import preflight_esxi, preflight_windows
@@ -101,6 +101,8 @@ def _ask_controllers(incident: Incident) -> list[Verdict]:
                 verdicts = [Verdict("controller", Level.OK, f"logged in to {endpoint.identity}")]
                 if isinstance(controller, Power):
                     verdicts.append(rules.power(controller.power_state(deadline)))
+                if isinstance(controller, GuestView):
+                    verdicts.append(rules.guest(controller.guest(deadline)))
                 if isinstance(controller, Watchdog):
                     verdicts.append(_watchdog(controller, steps.wait.deadline, deadline))
                 return verdicts

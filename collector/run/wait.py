@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.base import GuestState, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError, LoginRefusedError
 from collector.facts import store
@@ -84,6 +84,7 @@ class _Watch:
         self.back: float | None = None
         self._rebooted = False
         self.ping_gap = False
+        self.started_anew = False
         self.refused: LoginRefusedError | None = None
         self._previous: tuple[RemoteFile, ...] = ()
 
@@ -108,6 +109,8 @@ class _Watch:
             reason = f"the host is back, but it does not let us in: {self.refused.message}"
         elif self.back is not None:
             reason = "the host is back, but it could not be read whether it left a dump"
+        elif self.started_anew:
+            reason = "the hypervisor says that the machine was started anew, and nothing in it answers yet"
         elif self.ping_gap:
             reason = "the host crashed (its ping stopped) and did not come back"
         else:
@@ -139,6 +142,8 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     watch.ping_gap = watch.ping_gap or ping == "silent"
     answers = ask_controllers(incident.host, incident.connections, Deadline.after(_GLANCE))
     power = next((str(a.power) for a in answers if a.power is not None), "unknown")
+    guest = next((a.guest for a in answers if a.guest is not None), None)
+    watch.started_anew = watch.started_anew or _started_since(guest, elapsed)
     note = ""
     look = None
     if services and watch.refused is None:
@@ -155,6 +160,7 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
         "sighting",
         elapsed=round(elapsed, 1),
         power=power,
+        heartbeat=guest.heartbeat if guest else None,
         ping=ping,
         services=services,
         note=note,
@@ -191,6 +197,13 @@ def _look(incident: Incident, elapsed: float) -> Look:
         older=max((d for d in dumps if d.modified < oldest), key=lambda d: d.modified, default=None),
         writer=value(facts, "dump_writer"),
     )
+
+
+def _started_since(guest: GuestState | None, elapsed: float) -> bool:
+    """True when the hypervisor says that the machine was started after the NMI, `elapsed` seconds ago."""
+    if guest is None or guest.boot_time is None:
+        return False
+    return (datetime.now(UTC) - guest.boot_time).total_seconds() < elapsed - _CLOCK_SLACK
 
 
 def _ping(observations: Sequence[Observation]) -> str:

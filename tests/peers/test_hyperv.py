@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import EventLog, NmiInjector, NmiOutcome, Power, PowerState, Screen, StopSensors
+from collector.adapters.base import (
+    EventLog,
+    GuestView,
+    NmiInjector,
+    NmiOutcome,
+    Power,
+    PowerState,
+    Screen,
+    StopSensors,
+)
 from collector.adapters.hyperv import HypervController
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError, DeadlineError, ForbiddenError, PeerFailedError, UnsupportedError
@@ -68,7 +77,7 @@ def refused(host: HypervHost, folder: Path, **keys: object) -> AdapterError:
 
 
 def test_it_is_asked_for_power_log_sensors_and_screen(logged_in: HypervController) -> None:
-    for capability in (NmiInjector, Power, EventLog, StopSensors, Screen):
+    for capability in (NmiInjector, Power, EventLog, GuestView, Screen):
         assert isinstance(logged_in, capability)
 
 
@@ -91,11 +100,13 @@ def test_power_is_the_machine_s_state(
     assert logged_in.power_state(soon()) is power
 
 
-def test_a_lost_heartbeat_is_a_stop_sensor(logged_in: HypervController, host: HypervHost) -> None:
-    assert list(logged_in.stop_sensors(soon())) == []
+def test_a_lost_heartbeat_is_told_and_is_no_proof_of_a_crash(
+    logged_in: HypervController, host: HypervHost
+) -> None:
+    assert logged_in.guest(soon()).heartbeat == "green"
     host.machines["SQL01"][0].heartbeat = "LostCommunication"
-    (sensor,) = logged_in.stop_sensors(soon())
-    assert (sensor.name, sensor.states) == ("Hyper-V heartbeat", ("lost communication",))
+    assert logged_in.guest(soon()).heartbeat == "red"
+    assert not isinstance(logged_in, StopSensors)
 
 
 def test_uptime_and_integration_services_are_told(logged_in: HypervController) -> None:

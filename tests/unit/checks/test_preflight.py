@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.adapters.base import PowerState, WatchdogState
-from collector.checks.preflight import kdump_armed, nmi_panics, power, watchdog
+from collector.adapters.base import GuestState, PowerState, WatchdogState
+from collector.checks.preflight import guest, kdump_armed, nmi_panics, power, watchdog
 from collector.model.fact import Fact, Facts
 from collector.model.verdict import Level
 
@@ -43,6 +43,14 @@ def test_power(state: PowerState, level: Level) -> None:
 )
 def test_a_watchdog_that_fires_during_the_dump_is_critical(state: WatchdogState, level: Level) -> None:
     assert watchdog(state, dump_seconds=3600).level is level
+
+
+@pytest.mark.parametrize(("question", "level"), [(None, Level.OK), ("Disk is full. Retry?", Level.CRITICAL)])
+def test_a_machine_that_waits_for_a_person_gets_no_nmi(question: str | None, level: Level) -> None:
+    state = GuestState(PowerState.ON, "red", "running", NOW, question, "connected", "esx01")
+    verdict = guest(state)
+    assert verdict.level is level
+    assert (question or "red") in verdict.reason
 
 
 def test_a_fact_that_is_missing_is_unknown_never_ok() -> None:
