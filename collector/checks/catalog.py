@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from collector.checks import catalog_esxi as esxi
 from collector.checks import catalog_windows as windows
 from collector.checks.catalog_dump import CAPTURE, FETCH, FITS
-from collector.checks.catalog_nmi import CRASH, SURVIVES, TRIGGER
+from collector.checks.catalog_nmi import CRASH, TRIGGER
+from collector.checks.catalog_survival import SURVIVES
 from collector.checks.check import Check
 
 CHECKS: Mapping[str, Check] = {

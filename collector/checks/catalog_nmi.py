@@ -1,15 +1,9 @@
-"""The checks on the NMI's way in, and on what would end the dump before it is written."""
+"""The checks on the NMI's way in, and on what the host does with it."""
 
 from __future__ import annotations
 
-from collector.checks.check import RESTART, Check, set_sysctl
-from collector.checks.family import Family
+from collector.checks.check import Check, set_sysctl
 from collector.model.audit import Link, Severity
-
-_WITHOUT_SYSCTL = (
-    "echo 'KDUMP_CMDLINE_APPEND=\"reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1"
-    " irqpoll usbcore.nousb systemd.mask=systemd-sysctl.service panic=10\"' >> /etc/default/kdump-tools"
-)
 
 TRIGGER = (
     Check(
@@ -136,6 +130,44 @@ CRASH = (
         },
     ),
     Check(
+        "NMI-10",
+        "No NMI of the kernel's own is mistaken for ours",
+        Link.CRASH,
+        Severity.INFO,
+        "On AMD, what comes within 100 ms after an NMI of perf is taken for perf's and swallowed.",
+        "If one NMI had no effect, look at the host's NMI count before anything else is decided.",
+        "Linux arch/x86/events/amd/core.c",
+    ),
+    Check(
+        "NMI-11",
+        "Hyper-V's NMI is understood",
+        Link.CRASH,
+        Severity.INFO,
+        "It comes to all CPUs at once; the kernel takes it for one only with kernel.unknown_nmi_panic=1.",
+        "Set kernel.unknown_nmi_panic to 1 in sysctl.d.",
+        "Linux arch/x86/kernel/cpu/mshyperv.c, hv_nmi_unknown",
+        set_sysctl("unknown_nmi_panic"),
+    ),
+    Check(
+        "NMI-12",
+        "The NMI handler of SGI and HPE UV starts kdump",
+        Link.CRASH,
+        Severity.MEDIUM,
+        "It takes the NMI before anything else does; other actions print stacks and go on.",
+        "Set the action to kdump, and uv_nmi.action=kdump on the kernel command line.",
+        "Linux arch/x86/platform/uv/uv_nmi.c",
+        {None: ("echo kdump > /sys/module/uv_nmi/parameters/action",)},
+    ),
+    Check(
+        "NMI-14",
+        "What an NMI that nobody sent does",
+        Link.CRASH,
+        Severity.INFO,
+        "The setting that makes ours a dump makes every other one a reboot, such as that of a broken board.",
+        "Nothing has to be done; read the event log before blaming the setting.",
+        "Linux arch/x86/kernel/nmi.c, unknown_nmi_error",
+    ),
+    Check(
         "AUTO-1",
         "Lockups that the kernel finds by itself",
         Link.CRASH,
@@ -179,111 +211,5 @@ CRASH = (
         "It tells which signs to expect: silence on the console is no failure when kdump is armed.",
         "Nothing has to be done.",
         "Linux kernel/panic.c; Documentation/admin-guide/kernel-parameters.txt, crash_kexec_post_notifiers",
-    ),
-)
-
-SURVIVES = (
-    Check(
-        "NMI-13",
-        "The controller does not answer an NMI by a reset",
-        Link.SURVIVES,
-        Severity.MEDIUM,
-        "A BMC or BIOS that is set to reboot on an NMI ends the dump that the NMI began.",
-        "Disable the event filter (`ipmitool pef filter list`) and the BIOS's option to reboot on an NMI.",
-        "IPMI 2.0 section 17, Platform Event Filtering; Broadcom knowledge article 344096",
-    ),
-    Check(
-        "PW-1",
-        "What follows when the power comes back",
-        Link.SURVIVES,
-        Severity.INFO,
-        "A host that stays off after a power cut is not hung.",
-        "Nothing has to be done.",
-        "IPMI 2.0 section 28.2, Get Chassis Status",
-    ),
-    Check(
-        "WD-1",
-        "The BMC's watchdog does not reset the host while it dumps",
-        Link.SURVIVES,
-        Severity.BLOCKER,
-        "kdump starts before anything that could stop the timer, and the capture kernel does not feed it.",
-        "Stop the timer (`ipmitool mc watchdog off`), or set it longer than the dump takes.",
-        "IPMI 2.0 section 27; Linux kernel/panic.c",
-    ),
-    Check(
-        "WD-3",
-        "No watchdog in the host resets it while it dumps",
-        Link.SURVIVES,
-        Severity.HIGH,
-        "The timer in the hardware goes on; only a driver in the capture image would feed it.",
-        "Get the watchdog's driver into the capture image, or set a timeout longer than the dump.",
-        "kdump-utils kexec-kdump-howto, watchdog module handling",
-    ),
-    Check(
-        "NMI-8",
-        "HPE's watchdog driver stops its timer for the dump",
-        Link.SURVIVES,
-        Severity.HIGH,
-        "With kdumptimeout=0 the iLO resets the host in the middle of the dump.",
-        "Load hpwdt with kdumptimeout=-1, its default.",
-        "Linux drivers/watchdog/hpwdt.c",
-        {None: ("echo 'options hpwdt kdumptimeout=-1' > /etc/modprobe.d/hpwdt.conf", "reboot")},
-    ),
-    Check(
-        "NMI-5",
-        "A second NMI is harmless (kernel command line)",
-        Link.SURVIVES,
-        Severity.HIGH,
-        "The capture kernel inherits unknown_nmi_panic: a second NMI ends it, and the dump.",
-        "Take unknown_nmi_panic off the command line and set it in sysctl.d.",
-        "kdump-lib.sh of kdump-utils, prepare_cmdline; kdump-config of Debian",
-        {
-            Family.RHEL: (
-                "grubby --update-kernel=ALL --remove-args=unknown_nmi_panic",
-                *set_sysctl("unknown_nmi_panic")[None],
-            )
-        },
-    ),
-    Check(
-        "NMI-6",
-        "A second NMI is harmless (sysctl.d of Debian)",
-        Link.SURVIVES,
-        Severity.HIGH,
-        "Debian's capture environment boots the real root, where systemd-sysctl sets it again.",
-        "Mask systemd-sysctl for the capture kernel with KDUMP_CMDLINE_APPEND in /etc/default/kdump-tools.",
-        "kdump-tools 1.8 to 1.10, measured with a second NMI on Debian 12",
-        {
-            Family.DEBIAN: (
-                _WITHOUT_SYSCTL,
-                *RESTART[Family.DEBIAN],
-            ),
-        },
-    ),
-    Check(
-        "FE-1",
-        "The cluster does not fence the host while it dumps",
-        Link.SURVIVES,
-        Severity.HIGH,
-        "The other nodes take a host that dumps for dead, and power it off.",
-        "Configure fence_kdump as the first fencing level.",
-        "ClusterLabs fence-agents, fence_kdump(8); kdump-utils kdump-in-cluster-environment.txt",
-    ),
-    Check(
-        "FE-3",
-        "Proxmox HA does not fence the host while it dumps",
-        Link.SURVIVES,
-        Severity.HIGH,
-        "Its watchdog resets a node about a minute after it stops answering.",
-        "Put the node into maintenance first: `ha-manager crm-command node-maintenance enable NODE`.",
-        "Proxmox VE administration guide, High Availability, Fencing",
-    ),
-    Check(
-        "TG-10",
-        "The host comes back by itself after the dump",
-        Link.SURVIVES,
-        Severity.MEDIUM,
-        "A host that waits in a shell or stays off keeps its dump until somebody goes there.",
-        "Set failure_action and final_action to reboot.",
-        "kdump.conf(5)",
     ),
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collector.checks.family import Family, family
+from collector.checks.kdump_config import config
 from collector.checks.linux_memory import crash_bytes, ram_bytes, recommended_bytes
+from collector.checks.linux_target import free_at, no_config
 from collector.checks.rule import bad, good, is_absent, lines, unknown
 from collector.model.fact import Facts, value
 from collector.model.verdict import Level, Verdict
 
 _MIB = 1024**2
+_IMAGE_BYTES = 64 * _MIB  # a capture image is 20 to 60 MiB, and is written beside the old one
 
 
 def armed(facts: Facts) -> Verdict | None:
@@ -131,3 +134,42 @@ def stale(facts: Facts) -> Verdict | None:
     if changed:
         return bad("KD-9", f"newer than the capture kernel's image: {', '.join(changed)}")
     return unknown("KD-9", facts, "kdump_newer")
+
+
+def cloned(facts: Facts) -> Verdict | None:
+    """KD-10: machine-id(5) is made when a host first boots; an image that is older came from another one."""
+    if is_absent(facts, "identity_newer"):
+        return good("KD-10", "the capture image was made on this host")
+    if value(facts, "identity_newer") is not None:
+        return bad("KD-10", "the capture image is older than this host's identity: it came with a clone")
+    fact = facts.get("identity_newer")
+    return (
+        None if fact is not None and fact.missing == "no image" else unknown("KD-10", facts, "identity_newer")
+    )
+
+
+def rebuilt(facts: Facts) -> Verdict | None:
+    """KD-11: with it kdumpctl never makes the image anew, kdump.conf(5)."""
+    if family(facts) is not Family.RHEL:
+        return None
+    found = config(facts)
+    if found is None:
+        return no_config("KD-11", facts)
+    if found.keys.get("force_no_rebuild") == "1":
+        return bad("KD-11", "force_no_rebuild is 1: the capture image stays as it is, whatever changes")
+    return good("KD-11", "kdump makes its image anew when something changes")
+
+
+def can_rebuild(facts: Facts) -> Verdict | None:
+    """KD-13: the image for the running kernel is made of its modules, and RHEL keeps it in /boot."""
+    release = value(facts, "release")
+    if release is None or (value(facts, "modules") is None and not is_absent(facts, "modules")):
+        return unknown("KD-13", facts, "release", "modules")
+    if is_absent(facts, "modules"):
+        return bad(
+            "KD-13", f"the running kernel {release} is not installed any more: no image can be made for it"
+        )
+    free = free_at("/boot", facts)
+    if family(facts) is Family.RHEL and free is not None and free < _IMAGE_BYTES:
+        return bad("KD-13", f"{free // _MIB} MiB are free in /boot, too few for a new capture image")
+    return good("KD-13", f"the running kernel {release} is installed")

@@ -133,6 +133,55 @@ def swallowed(facts: Facts) -> Verdict | None:
     return good("NMI-9", f"ipmi_watchdog lets the NMI pass (preaction={preaction}, preop={preop})")
 
 
+def perf_claims(facts: Facts) -> Verdict | None:
+    """NMI-10: arch/x86/events/amd/core.c claims what comes within 100 ms after an NMI of its own."""
+    vendor, watchdog = value(facts, "cpu_vendor"), value(facts, "nmi_watchdog")
+    if not _x86(facts) or (vendor is None and is_absent(facts, "cpu_vendor")):
+        return None
+    if vendor is None or (watchdog is None and not is_absent(facts, "nmi_watchdog")):
+        return unknown("NMI-10", facts, "cpu_vendor", "nmi_watchdog")
+    if "AMD" in vendor and watchdog == "1":
+        return good(
+            "NMI-10", "AMD with nmi_watchdog: an NMI in the 100 ms after one of perf's is taken for it"
+        )
+    return good("NMI-10", "no NMI of perf would be mistaken for ours")
+
+
+def hyper_v(facts: Facts) -> Verdict | None:
+    """NMI-11: arch/x86/kernel/cpu/mshyperv.c, hv_nmi_unknown."""
+    vendor, product = value(facts, "vendor"), value(facts, "product")
+    if vendor is None and not is_absent(facts, "vendor"):
+        return unknown("NMI-11", facts, "vendor")
+    if vendor != "Microsoft Corporation" or product != "Virtual Machine":
+        return None
+    if value(facts, "unknown_nmi_panic") is None:
+        return unknown("NMI-11", facts, "unknown_nmi_panic")
+    if value(facts, "unknown_nmi_panic") == "1":
+        return good("NMI-11", "Hyper-V's NMI reaches all CPUs, and the kernel takes it for one")
+    return good("NMI-11", "with kernel.unknown_nmi_panic=0 each CPU takes Hyper-V's NMI for one of its own")
+
+
+def ultraviolet(facts: Facts) -> Verdict | None:
+    """NMI-12: arch/x86/platform/uv/uv_nmi.c has its own handler, and its own idea of what to do."""
+    action = value(facts, "uv_nmi_action")
+    if action is None:
+        return None if is_absent(facts, "uv_nmi_action") else unknown("NMI-12", facts, "uv_nmi_action")
+    if action == "kdump":
+        return good("NMI-12", "the UV's NMI handler starts kdump")
+    return bad("NMI-12", f"the UV's NMI handler does {action!r}, and no dump comes of that")
+
+
+def stray(facts: Facts) -> Verdict | None:
+    """NMI-14."""
+    if not _x86(facts):
+        return None
+    if all(value(facts, name) is None for name in UNKNOWN_NMI):
+        return unknown("NMI-14", facts, *UNKNOWN_NMI)
+    if any(value(facts, name) == "1" for name in UNKNOWN_NMI):
+        return good("NMI-14", "an NMI that nobody sent, such as one of broken hardware, crashes the host too")
+    return good("NMI-14", "an NMI of unknown reason is only logged")
+
+
 def automatic(facts: Facts) -> Verdict | None:
     """AUTO-1."""
     names = ("hardlockup_panic", "softlockup_panic", "hung_task_panic")

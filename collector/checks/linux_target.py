@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass
 
 from collector.checks.family import Family, family
@@ -21,6 +22,15 @@ _WHOLE = 31  # makedumpfile -d: all that can be left out
 _USER_PAGES = 8
 _KEPT_FREE_MIB = 64  # KDUMP_FREE_DISK_SIZE of SUSE's kdump, unless it is set
 _DF_COLUMNS = 6
+_SEARCH = 0o1  # of a folder's mode, for others: to reach the files in it
+_KNOWN_KERNELS = (
+    ((1, 6, 5), (4, 19)),
+    ((1, 6, 8), (5, 9)),
+    ((1, 7, 6), (6, 11)),
+    ((1, 7, 8), (6, 17)),
+)
+"""Up to this version of makedumpfile, the last kernel it knows: its releases' LATEST_VERSION, and what was
+found (makedumpfile issue 20, sonic-buildimage issue 25890). Releases between are given the benefit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,65 @@ def encrypted(facts: Facts) -> Verdict | None:
     return good("TG-11", f"{device} is not encrypted")
 
 
+def size_and_time(facts: Facts) -> Verdict | None:
+    """TG-4."""
+    found = dump_estimate(facts)
+    if found is None:
+        return unknown("TG-4", facts, "meminfo")
+    return good("TG-4", f"about {found.bytes / _GIB:.1f} GiB in {found.seconds:.0f} s: {found.how}")
+
+
+def raw_device(facts: Facts) -> Verdict | None:
+    """TG-12: save_raw of kdump-utils copies the dump to `path`, and wipes it off the device."""
+    found = config(facts)
+    if found is None:
+        return no_config("TG-12", facts)
+    if found.target.kind is not Kind.RAW:
+        return None
+    return good("TG-12", f"the dump lies on {found.target.device} until kdump's service has started again")
+
+
+def knows_the_kernel(facts: Facts) -> Verdict | None:
+    """TG-13: a makedumpfile that is older than the kernel may take free pages for used ones, or fail."""
+    found = config(facts)
+    if is_absent(facts, "makedumpfile") or (found is not None and found.target.level is None):
+        return None
+    ours, kernel = (_version(value(facts, name)) for name in ("makedumpfile_version", "release"))
+    if len(ours) < len(_KNOWN_KERNELS[0][0]) or not kernel:
+        return unknown("TG-13", facts, "makedumpfile_version", "release")
+    newest = next((last for version, last in _KNOWN_KERNELS if ours[:3] <= version), None)
+    name = ".".join(map(str, ours[:3]))
+    if newest is None or kernel[:2] <= newest:
+        return good("TG-13", f"nothing is known against makedumpfile {name} with this kernel")
+    last = ".".join(map(str, newest))
+    return bad(
+        "TG-13", f"makedumpfile {name} knows kernels up to {last}, and this one is {value(facts, 'release')}"
+    )
+
+
+def readable_by_all(facts: Facts) -> Verdict | None:
+    """SEC-1: kdump-tools writes the dump with mode 0644, so that only the folder keeps others out."""
+    found, place = config(facts), _local_place(facts)
+    if found is None:
+        return no_config("SEC-1", facts)
+    if found.family is not Family.DEBIAN or place is None or place.path != "/var/crash":
+        return None
+    mode = value(facts, "crash_mode")
+    if mode is None or not mode.isdecimal() or not mode.isascii():
+        return unknown("SEC-1", facts, "crash_mode")
+    if int(mode[-1]) & _SEARCH:
+        return bad(
+            "SEC-1", f"/var/crash has mode {mode}: every account can read the kernel's memory in its dumps"
+        )
+    return good("SEC-1", f"/var/crash has mode {mode}")
+
+
+def free_at(path: str, facts: Facts) -> int | None:
+    """Bytes that are free where `path` lies; None when that was not read."""
+    mount = _mount_of(Target(Kind.LOCAL, path), facts)
+    return mount.free if mount else None
+
+
 def no_config(check: str, facts: Facts) -> Verdict:
     """UNKNOWN, because kdump's configuration is."""
     kin = family(facts)
@@ -193,6 +262,12 @@ def no_config(check: str, facts: Facts) -> Verdict:
     if kin is None:
         return Verdict(check, Level.UNKNOWN, "the configuration of this distribution's kdump is not known")
     return unknown(check, facts, SOURCES[kin])
+
+
+def _version(text: str | None) -> tuple[int, ...]:
+    """The first version in a text, such as (1, 7, 2); empty without one."""
+    found = re.search(r"(?<![\d.])(\d{1,4}(?:\.\d{1,4}){1,2})", text or "")
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
 def _text(target: Target) -> str:

@@ -1,8 +1,9 @@
 """The script that reads what an audit judges: builtins and `cat`, one round trip, no file written.
 
 `cat` reads the files under /proc/sys, not `read`: some shells read one byte at a time, and those files give
-their first byte only. Free space is the one thing that no file tells, so `df` is asked for local file
-systems, under `timeout`; busybox knows no local ones, and is asked for all.
+their first byte only. What no file tells is asked of a program that only prints, under `timeout`: `df` for
+the free space of local file systems (busybox knows no local ones, and is asked for all), `stat` for the mode
+of a folder, `makedumpfile` for its version.
 
 Answers are lines of `name=value`, repeated for each line of a file, or `name!reason`. A reason that comes
 first is replaced by the values that follow it; one that comes after values takes their place. So an answer
@@ -25,6 +26,7 @@ SYSCTLS = (
     "hung_task_panic",
     "sysrq",
     "kexec_load_disabled",
+    "nmi_watchdog",
 )
 """Names under /proc/sys/kernel; Linux Documentation/admin-guide/sysctl/kernel.rst."""
 
@@ -50,6 +52,10 @@ FILES: Mapping[str, str] = {
     "hpwdt_pretimeout": "/sys/module/hpwdt/parameters/pretimeout",
     "ipmi_watchdog_preaction": "/sys/module/ipmi_watchdog/parameters/preaction",
     "ipmi_watchdog_preop": "/sys/module/ipmi_watchdog/parameters/preop",
+    "ipmi_watchdog_timeout": "/sys/module/ipmi_watchdog/parameters/timeout",
+    # Linux arch/x86/platform/uv/uv_nmi.c
+    "uv_nmi_action": "/sys/module/uv_nmi/parameters/action",
+    "vendor": "/sys/class/dmi/id/sys_vendor",
     "product": "/sys/class/dmi/id/product_name",
     # kdump.conf(5) of kdump-utils; kdump-tools(5) of Debian; kdump(5) of SUSE
     "kdump_conf": "/etc/kdump.conf",
@@ -79,16 +85,30 @@ _LINES = {
         "*fence_kdump*",
         "/etc/kdump.conf /etc/sysconfig/fence_kdump /var/lib/pacemaker/cib/cib.xml",
     ),
+    "maintenance": ("*maintenance-mode*", "/var/lib/pacemaker/cib/cib.xml"),
 }
 """Lines of several files that match a pattern, as `path:line`."""
 
 _SERVICES = ("pacemaker", "corosync", "sbd", "pve-ha-lrm", "watchdog-mux")
+_AGENTS = (
+    *("hp-health", "hp-asrd", "dsm_sa_datamgrd", "dcismeng", "srvmagt", "eecd"),  # of the server's maker
+    *("ohasd", "oracle-ohasd", "kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent"),
+    *("nova-compute", "openstack-nova-compute"),
+)
 
 # Where kdump-utils, SUSE's kdump and Debian's kdump-tools keep the capture kernel's initramfs.
 _IMAGES = (
     "/boot/initramfs-${release}kdump.img /var/lib/kdump/initramfs-${release}kdump.img"
     " /var/lib/kdump/initrd /var/lib/kdump/initrd.img-${release}"
 )
+
+
+def _units(names: tuple[str, ...]) -> str:
+    """A unit's control group is there as long as it runs, for anyone to see and without asking systemd."""
+    return " ".join(
+        f"/sys/fs/cgroup/{tree}system.slice/{name}.service" for name in names for tree in ("", "systemd/")
+    )
+
 
 _PRESENT = {
     "kdump_enabled": " ".join(
@@ -97,10 +117,11 @@ _PRESENT = {
     "kdump_image": _IMAGES,
     "drivers": "/sys/module/hpwdt /sys/module/ipmi_watchdog",
     "makedumpfile": "/usr/sbin/makedumpfile /usr/bin/makedumpfile /sbin/makedumpfile",
-    # A unit's control group is there as long as it runs, for anyone to see and without asking systemd.
-    "cluster": " ".join(
-        f"/sys/fs/cgroup/{tree}system.slice/{name}.service" for name in _SERVICES for tree in ("", "systemd/")
-    ),
+    "cluster": _units(_SERVICES),
+    "agents": _units(_AGENTS),
+    "modules": "/lib/modules/${release}",
+    "ssh_files": "/root/.ssh/*",
+    "interfaces": "/sys/class/net/*/device /sys/class/net/*/master /proc/net/vlan/*",
     "dumps": "/var/crash/*/vmcore /var/crash/*/dump.* /var/crash/*/vmcore.*",
     "folders": "/var/crash",
 }
@@ -110,7 +131,8 @@ _CHANGED = "/etc/kdump.conf /etc/sysconfig/kdump /etc/fstab"
 """What the capture kernel's image was made from; it is stale when one of these is newer."""
 
 _FUNCTIONS = """
-LC_ALL=C; export LC_ALL; end=$(printf "\\nx"); end=${end%x}; release=$(uname -r);
+LC_ALL=C; PATH=$PATH:/usr/sbin:/sbin; export LC_ALL PATH;
+end=$(printf "\\nx"); end=${end%x}; release=$(uname -r);
 unseen() { folder=$1; while folder=${folder%/*}; [ -n "$folder" ]; do
   if [ -d "$folder" ]; then [ -r "$folder" ] && [ -x "$folder" ] && return 1; return 0; fi;
   done; return 1; };
@@ -126,6 +148,9 @@ lines() { name=$1 pattern=$2 denied=; shift 2; echo "$name!absent"; for path; do
   if [ -f "$path" ] && [ -r "$path" ]; then cat "$path" 2>/dev/null | rows "$name" 200 "$path:" "$pattern";
   elif [ -e "$path" ] || unseen "$path"; then denied=1; fi; done;
   if [ -n "$denied" ]; then echo "$name!denied"; fi; };
+first() { if [ -r "$3" ]; then echo "$1!absent"; cat "$3" 2>/dev/null | while IFS= read -r line; do
+  case $line in $2) printf "%s=%.200s\\n" "$1" "$line"; break;; esac; done;
+  elif [ -e "$3" ]; then echo "$1!denied"; else echo "$1!absent"; fi; };
 present() { name=$1 denied= n=0; shift; echo "$name!absent"; for path; do
   case $path in *"$end"*) continue;; esac;
   if [ -e "$path" ] || [ -L "$path" ]; then n=$((n+1)); [ $n -gt 200 ] || printf "%s=%s\\n" "$name" "$path";
@@ -147,10 +172,14 @@ CALLS = (
     *(f'lines {name} "{pattern}" {paths}' for name, (pattern, paths) in _LINES.items()),
     *(f"present {name} {paths}" for name, paths in _PRESENT.items()),
     f'newer kdump_newer "{_IMAGES}" {_CHANGED}',
+    f'newer identity_newer "{_IMAGES}" /etc/machine-id',
+    'first cpu_vendor "vendor_id*" /proc/cpuinfo',
     "say release uname -r",
     "say machine uname -m",
     "say clock date +%s",
     "say user id -u",
+    "say crash_mode timeout 5 stat -c %a /var/crash",
+    "say makedumpfile_version timeout 5 makedumpfile -v",
     "table space df -Pkl",
     "say end echo 1",
 )

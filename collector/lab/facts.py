@@ -42,6 +42,10 @@ def _answer(verb: str, rest: list[str], tree: Tree, run: Run) -> Iterator[str]:
                 yield from (
                     f"={path}:{line}" for line in _read(tree, path) if fnmatch.fnmatchcase(line, rest[0])
                 )
+        case "first":
+            yield "!absent"
+            lines = _read(tree, rest[1]) if _exists(tree, rest[1]) else []
+            yield from [f"={line}" for line in lines if fnmatch.fnmatchcase(line, rest[0])][:1]
         case "present":
             yield "!absent"
             yield from (f"={path}" for path in _glob(tree, rest))

@@ -267,6 +267,8 @@ class LabHost:
             "uname -m": b"x86_64\n",
             "id -u": b"0\n" if self.user == "root" else b"1000\n",
             "df -Pkl": story.DISK.encode(),
+            r"timeout 5 stat -c %a /var/crash": b"700\n",
+            "timeout 5 makedumpfile -v": b"makedumpfile: version 1.7.1 (released on 25 Apr 2022)\n",
             "uptime": lambda: story.uptime(self.uptime),
             "dmesg": story.text(story.boot_log(self.name)),
             "journalctl -b -1( .*)?": self._previous_journal,

@@ -36,6 +36,7 @@ Percpu:            12288 kB
 def files() -> dict[str, Content]:
     """Return the files that do not change from boot to boot, by path."""
     texts = {
+        "/etc/machine-id": "0123456789abcdef0123456789abcdef\n",
         "/etc/hosts": "127.0.0.1 localhost\n",
         "/etc/kdump.conf": "path /var/crash\ncore_collector makedumpfile -l --message-level 7 -d 31\n",
         "/etc/os-release": 'NAME="Red Hat Enterprise Linux"\nVERSION_ID="8.10"\nID="rhel"\n',
@@ -58,6 +59,8 @@ def files() -> dict[str, Content]:
         "/proc/sys/kernel/tainted": "0\n",
         "/proc/sys/kernel/unknown_nmi_panic": "1\n",
         "/sys/class/dmi/id/product_name": "Lab Server\n",
+        "/sys/class/dmi/id/sys_vendor": "Example\n",
+        f"/lib/modules/{vmcore.RELEASE}/modules.dep": "",
         "/sys/kernel/kexec_crash_loaded": "1\n",
         "/sys/kernel/kexec_crash_size": "268435456\n",
         "/sys/module/kernel/parameters/crash_kexec_post_notifiers": "N\n",

@@ -41,7 +41,9 @@ class Local:
         )
 
     def run(self, command: str, deadline: Deadline, *, limit: int = 0) -> CommandResult:
-        moved = re.sub(r'(?<=[\s"])/(?=etc|proc|sys|boot|var|usr|run|sbin)', f"{self._root}/", command)
+        moved = re.sub(
+            r'(?<=[\s"])/(?=etc|lib|proc|root|sys|boot|var|usr|run|sbin)', f"{self._root}/", command
+        )
         command = moved.replace("sh -c", f"{self._shell} -c", 1)
         done = subprocess.run(
             ["/bin/sh", "-c", command], capture_output=True, timeout=60, check=False, **self._login
@@ -94,8 +96,23 @@ def test_every_shell_reads_the_same(root: Path, shell: str) -> None:
     put(root, "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", b"\x06\0\0\0\1")
     put(root, "/sys/class/watchdog/watchdog0/state", "active\n")
     put(root, "/sys/module/hpwdt/parameters/kdumptimeout", "-1\n")
+    put(root, "/proc/cpuinfo", "processor\t: 0\nvendor_id\t: AuthenticAMD\nvendor_id\t: other\n")
+    put(root, f"/lib/modules/{RELEASE}/modules.dep")
+    put(root, "/root/.ssh/known_hosts")
+    put(root, "/sys/class/net/eno1/device")
+    put(root, "/sys/fs/cgroup/system.slice/kubelet.service/cgroup.procs")
+    (root / "var/crash").chmod(0o750)
     facts = ask(root, shell)
     assert set(facts) == NAMES
+    assert value(facts, "cpu_vendor") == "vendor_id\t: AuthenticAMD"
+    assert value(facts, "crash_mode") == "750"
+    for name, path in (
+        ("modules", f"/lib/modules/{RELEASE}"),
+        ("ssh_files", "/root/.ssh/known_hosts"),
+        ("interfaces", "/sys/class/net/eno1/device"),
+        ("agents", "/sys/fs/cgroup/system.slice/kubelet.service"),
+    ):
+        assert value(facts, name) == f"{root}{path}"
     assert value(facts, "sysrq") == "438"
     assert value(facts, "kdump_conf") == (
         "path /var/crash\n\n# it's a comment\ncore_collector makedumpfile \\t -d 31"
@@ -123,11 +140,27 @@ def test_what_changed_after_the_image_is_named(root: Path) -> None:
     assert ask(root)["kdump_newer"].missing == "no image"
 
 
+def test_an_identity_that_is_newer_than_the_image_came_after_it(root: Path) -> None:
+    image = put(root, f"/boot/initramfs-{RELEASE}kdump.img")
+    identity = put(root, "/etc/machine-id", "0" * 32)
+    os.utime(identity, (image.stat().st_mtime - 60,) * 2)
+    assert ask(root)["identity_newer"].missing == "none"
+    os.utime(identity, (image.stat().st_mtime + 60,) * 2)
+    assert value(ask(root), "identity_newer") == str(identity)
+
+
+def test_makedumpfile_is_found_where_an_ordinary_user_does_not_look(root: Path) -> None:
+    if not shutil.which("makedumpfile", path="/usr/bin:/usr/sbin:/sbin"):
+        pytest.skip("peer missing: makedumpfile")
+    assert re.match(r"makedumpfile: version \d+\.\d+\.\d+", value(ask(root), "makedumpfile_version") or "")
+
+
 def test_what_only_root_may_read_is_denied_and_never_absent(root: Path) -> None:
     put(root, "/etc/sysconfig/kdump", "KDUMP_SAVEDIR=/var/crash\n", 0o000)
     put(root, "/etc/sysctl.d/90-nmi.conf", "kernel.unknown_nmi_panic = 1\n", 0o000)
     put(root, "/var/lib/pacemaker/cib/cib.xml", "<cib/>")
-    closed = (root / "var/lib/pacemaker", root / "var/crash")
+    put(root, "/root/.ssh/kdump_id_rsa")
+    closed = (root / "var/lib/pacemaker", root / "var/crash", root / "root")
     for folder in closed:
         folder.chmod(0o000)
     try:
@@ -135,7 +168,7 @@ def test_what_only_root_may_read_is_denied_and_never_absent(root: Path) -> None:
     finally:
         for folder in closed:
             folder.chmod(0o755)
-    for name in ("kdump_sysconfig", "nmi_settings", "fence_kdump", "dumps"):
+    for name in ("kdump_sysconfig", "nmi_settings", "fence_kdump", "dumps", "maintenance", "ssh_files"):
         assert facts[name].missing == "denied", name
     assert value(facts, "folders") == f"{root}/var/crash"
     assert facts["kdump_conf"].missing == "absent"
