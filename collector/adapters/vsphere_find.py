@@ -35,7 +35,7 @@ def find_vm(session: VsphereSession, wanted: str, datacenter: str | None, deadli
         InventoryError: there is none, or there are several.
         AdapterError: the server could not be asked.
     """
-    center = _datacenter(session, datacenter, deadline) if datacenter else None
+    center = find_datacenter(session, datacenter, deadline) if datacenter else None
     found = _candidates(session, wanted, center, deadline)
     if len(found) == 1:
         return found[0]
@@ -75,7 +75,8 @@ def _candidates(session: VsphereSession, wanted: str, center: Any, deadline: Dea
     return found
 
 
-def _datacenter(session: VsphereSession, wanted: str, deadline: Deadline) -> Any:  # noqa: ANN401
+def find_datacenter(session: VsphereSession, wanted: str, deadline: Deadline) -> Any:  # noqa: ANN401
+    """The one datacenter of this name or inventory path. Raises: InventoryError, AdapterError."""
     with session.asking(deadline):
         hit = session.content.searchIndex.FindByInventoryPath(wanted)
     if isinstance(hit, vim.Datacenter):

@@ -18,10 +18,14 @@ from collector.adapters.fake import MACHINES, FakeChannel, FakeEndpoint, FakeMac
 from collector.adapters.limits import Deadline
 from collector.adapters.smb import SmbChannel, SmbEndpoint
 from collector.adapters.ssh import SshChannel, SshEndpoint
+from collector.adapters.vsphere_datastore import VsphereDatastore
 from collector.adapters.winrm import WinrmChannel
 from collector.model.host import Credential, SecretRef
 from tests.peers.samba import drive, smb_login
 from tests.peers.sshd import Sshd, sshd
+from tests.peers.vsphere import credential as vsphere_login
+from tests.peers.vsphere import endpoint as vsphere_endpoint
+from tests.peers.vsphere_double import VsphereDouble
 from tests.peers.windows_host import WindowsHost
 from tests.peers.winrm_login import winrm_endpoint, winrm_login
 from tests.peers.wsman import wsman
@@ -139,11 +143,27 @@ def smb(folder: Path) -> Iterator[Rig]:
             yield Rig(channel, "/C:/srv", put)
 
 
+@contextlib.contextmanager
+def vsphere(folder: Path) -> Iterator[Rig]:
+    """A datastore behind a vCenter."""
+    with VsphereDouble(folder / "vsphere") as double:
+        store = double.world.datastore
+
+        def put(name: str, data: bytes) -> str:
+            store.files[f"srv/{name}"] = data
+            return f"/vmfs/volumes/{store.name}/srv/{name}"
+
+        endpoint = vsphere_endpoint(double)
+        with VsphereDatastore(endpoint, vsphere_login(folder), Deadline.after(30)) as channel:
+            yield Rig(channel, f"/vmfs/volumes/{store.name}/srv", put)
+
+
 RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {
     "ssh": ssh,
     "fake": fake,
     "winrm": winrm,
     "smb": smb,
+    "vsphere": vsphere,
 }
 
 SHELLS = ("ssh", "fake")

@@ -83,6 +83,7 @@ class VsphereDouble(SoapServer):
         self.logins: list[bool] = []
         self.task_seconds = 0.1
         self.task_fault: Any = None
+        self.file_status: int | None = None  # for every file, whatever was asked
         self.cgi_delay = 0.2
         self.cgi_status = 200
         self.tickets: dict[str, str] = {}

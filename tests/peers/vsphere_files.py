@@ -42,6 +42,8 @@ def _file(double: VsphereDouble, path: str, query: dict[str, str], wanted: str) 
     data = store.files.get(path) if store else None
     if data is None:
         return 404, {}, b""
+    if double.file_status is not None:
+        return double.file_status, {}, data
     if not wanted:
         return 200, {"Accept-Ranges": "bytes"}, data
     start = int(wanted.removeprefix("bytes=").split("-")[0])

@@ -64,6 +64,10 @@ class Datacenter(Node):
 
     datastores: list[Datastore] = field(default_factory=list)
 
+    def below(self) -> Iterator[Node]:
+        yield from super().below()
+        yield from self.datastores
+
     def properties(self) -> dict[str, Any]:
         folders = {f"{child.name}Folder": child.ref for child in self.children}
         stores = vim.Datastore.Array([store.ref for store in self.datastores])
