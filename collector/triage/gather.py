@@ -81,7 +81,9 @@ class Gathered:
 
     def add_thread(self, thread: Thread) -> None:
         """Keep a thread, or fill in what an earlier sighting left out."""
-        key: object = thread.address if thread.address is not None else ("index", thread.index)
+        key: object = thread.address
+        if thread.address is None:
+            key = "index", thread.process_id or self.user_process_id, thread.index
         earlier = self.threads.get(key)
         if earlier is not None:
             self.threads[key] = _filled_in(earlier, thread)

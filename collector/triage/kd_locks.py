@@ -10,6 +10,7 @@ from typing import Any
 
 from collector.triage.gather import Gathered
 from collector.triage.kd_stack import address
+from collector.triage.kd_thread import read_thread
 from collector.triage.model import CriticalSection, Resource
 from collector.triage.openings import HEX, NUMBER, opening
 from collector.triage.text import Lines
@@ -69,7 +70,15 @@ def read_resource(lines: Lines, gathered: Gathered) -> None:
     }
     threads: dict[str, list[int]] = {"owners": [], "shared_waiters": [], "exclusive_waiters": []}
     holding = "owners"
-    while (line := lines.line) is not None and not opening(line):
+    while (line := lines.line) is not None:
+        following = opening(line)
+        if (
+            following is not None and following["thread"] is not None
+        ):  # `!locks -v` shows each where it is named
+            read_thread(lines, gathered)
+            continue
+        if following is not None and following["waiters"] is None:
+            break
         if count := _COUNT.match(line):
             fields[_COUNTS[count[1]]] = int(count[2])
         elif "Threads Waiting On" in line:
@@ -81,6 +90,11 @@ def read_resource(lines: Lines, gathered: Gathered) -> None:
     fields |= {name: tuple(found) for name, found in threads.items()}
     fields["owner_count"] = int(shared[1]) if shared else len(fields["owners"])
     gathered.add("resources", Resource(**fields))
+
+
+def pass_waiters(lines: Lines, _: Gathered) -> None:
+    """Pass over a list of waiters whose resource is not in the log."""
+    lines.advance()
 
 
 def read_critical_section(lines: Lines, gathered: Gathered) -> None:

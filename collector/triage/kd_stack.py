@@ -31,7 +31,7 @@ _FRAME = re.compile(
     rf"(?P<symbol>{_SYMBOL}){_ENDING}"
 )
 _BARE_FRAME = re.compile(
-    rf"{_NUMBERED}(?:{HEX}\s+)?(?P<symbol>[^\s!+:(\[]+(?:![^+\[]+?(?:\+0x[0-9a-fA-F]+)?|\+0x[0-9a-fA-F]+))"
+    rf"{_NUMBERED}(?:(?:{HEX}|\(Inline\))\s+)?(?P<symbol>[^\s!+:(\[]+(?:![^+\[]+?(?:\+0x[0-9a-fA-F]+)?|\+0x[0-9a-fA-F]+))"
     rf"{_ENDING}"
 )
 _PARTS = re.compile(r"(?:(?P<module>[^!+]+)!)?(?P<function>[^+]*?)(?:\+0x(?P<offset>[0-9a-fA-F]{1,16}))?$")
@@ -108,21 +108,25 @@ class StackBuilder:
         known, frames, numbers = self._known.known, self._frames, self._lines
         column = 0  # where the symbol stands
         while ahead := lines.ahead():
-            number = lines.number
+            first, before = lines.number, len(frames)
+            line = ""
             for line in ahead:
                 frame = known(line[column:])
                 if frame is None:
-                    column = _symbol_column(line)
-                    frame = known(line[column:])
-                if frame is None:
-                    if not self.take(line, number):
-                        lines.skip(number - lines.number)
-                        return line
-                elif len(frames) < MOST_FRAMES:
-                    frames.append(frame)
-                    numbers.append(number)
-                number += 1
-            lines.skip(len(ahead))
+                    break
+                frames.append(frame)
+            count = len(frames) - before
+            numbers.extend(range(first, first + count))
+            del frames[MOST_FRAMES:], numbers[MOST_FRAMES:]
+            lines.skip(count)
+            if count == len(ahead):
+                continue
+            earlier, column = column, _symbol_column(line)
+            if column != earlier and known(line[column:]):
+                continue
+            if not self.take(line, lines.number):
+                return line
+            lines.advance()
         return None
 
     def take(self, line: str, number: int) -> bool:

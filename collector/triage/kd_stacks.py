@@ -24,6 +24,7 @@ _USER_THREAD = re.compile(
 )
 _UNIQUE = re.compile(r"\s*\d+ threads? \[stats\]:(.*)")
 _ADDRESS = re.compile(rf"\b{HEX}\b")
+_INDEX = re.compile(r"(?<!\w)\d{1,6}(?!\w)", re.ASCII)
 _THREAD_COMMAND = re.compile(rf"!thread (?:0x)?({HEX})")
 _NUMBERED_COMMAND = re.compile(r"~(\d{1,6})\s*k")
 _NO_TICKS = 1 << 31
@@ -79,7 +80,7 @@ def read_user_thread(lines: Lines, gathered: Gathered) -> None:
     row = _USER_THREAD.match(lines.line or "")
     number = lines.number
     below = lines.advance()
-    while below == "":
+    while below is not None and (not below or below.lstrip().startswith(("Start:", "Priority:"))):
         below = lines.advance()
     if row is None:
         return
@@ -107,8 +108,12 @@ def read_unique_stack(lines: Lines, gathered: Gathered) -> None:
         if not builder.take_bare(line, lines.number) and (line or opening(line)):
             break
     stack = builder.build()
-    for where in _ADDRESS.findall(group[1] if group else ""):
+    named = group[1] if group else ""
+    for where in _ADDRESS.findall(named):
         gathered.add_thread(Thread(line=number, address=address(where), stack=stack))
+    for index in _INDEX.findall(named):  # in a user dump the threads are numbered as by `~`
+        process_id = gathered.user_process_id
+        gathered.add_thread(Thread(line=number, index=int(index), process_id=process_id, stack=stack))
 
 
 def read_shown_stack(lines: Lines, gathered: Gathered) -> None:

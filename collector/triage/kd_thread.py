@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from collector.triage.duration import duration
@@ -126,11 +127,16 @@ def _take_address(line: str, number: int, fields: Fields, gathered: Gathered) ->
 
 
 def _wait_object(number: int, where: str, text: str, gathered: Gathered) -> WaitObject:
+    kind, owner = _kind_and_owner(text)
+    return WaitObject(number, address(where), kind, gathered.shared(text), owner)
+
+
+@lru_cache(maxsize=1024)
+def _kind_and_owner(text: str) -> tuple[WaitKind, int | None]:
+    """What "Mutant - owning thread 866d63e8" says; thousands of threads wait for what is called the same."""
     owner = _OWNER.search(text)
     kind = _KINDS.get(text.split(None, 1)[0].lower(), WaitKind.OTHER)
-    return WaitObject(
-        number, address(where), kind, gathered.shared(text), address(owner[1]) if owner else None
-    )
+    return kind, address(owner[1]) if owner else None
 
 
 def _take_waiting(line: str, number: int, fields: Fields, _: Gathered) -> None:

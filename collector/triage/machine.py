@@ -129,6 +129,16 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
+class HandleTable:
+    """The handles of one process (`!handle`), with how many of each type were shown."""
+
+    line: int
+    image: str
+    count: int
+    types: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Processor:
     """One CPU of `!running`, `!cpuinfo`, `!ready`."""
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from collector.triage.machine import (
     DeviceStack,
+    HandleTable,
     MemoryText,
     Minidriver,
     Miniport,
@@ -291,6 +292,7 @@ class DebuggerLog:
     pool_tags: tuple[PoolTag, ...] = ()
     modules: tuple[Module, ...] = ()
     processors: tuple[Processor, ...] = ()
+    handle_tables: tuple[HandleTable, ...] = ()
     idle_processors: int | None = None  # the mask of `!running`
     idle_processors_line: int | None = None
     miniports: tuple[Miniport, ...] = ()

@@ -27,6 +27,8 @@ _OPENINGS = {
     "lpc_message": r"Searching message [0-9a-fA-F`]+ in|Server thread \S+ is working on message|"
     r"Client thread \S+ waiting a reply",
     "alpc_message": rf"Message (?:@ )?{HEX}\s*$",
+    "waiters": r"Threads Waiting On ",
+    "handles": rf"(?:Kernel )?[Hh]andle [Tt]able at {HEX}|\d+ Handles$",
     "irp": r"Irp is active with|Irp is not active|Irp is completed",
     "irp_row": rf"{HEX} \[{HEX}\] irpStack:",
     "device_stack": r"!DevObj\s+!DrvObj",
@@ -48,7 +50,8 @@ _OPENINGS = {
     r"PROCESS_NAME|MODULE_NAME|IMAGE_NAME|SYMBOL_NAME|STACK_TEXT|DPC_TIMEOUT_TYPE|DERIVED_WAIT_CHAIN):",
     "psod": r"VMware ESX|@BlueScreen:|VMK uptime:",
 }
-_OPENING = re.compile(r"\s*(?:" + "|".join(f"(?P<{name}>{form})" for name, form in _OPENINGS.items()) + ")")
+# Possessive: without it a line that begins no block is tried anew for each of its leading spaces.
+_OPENING = re.compile(r"\s*+(?:" + "|".join(f"(?P<{name}>{form})" for name, form in _OPENINGS.items()) + ")")
 
 
 def opening(line: str) -> re.Match[str] | None:

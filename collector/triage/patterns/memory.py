@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from statistics import median
 
-from collector.triage.machine import PoolTag, Vm, VmCounter
+from collector.triage.machine import HandleTable, PoolTag, Vm, VmCounter
 from collector.triage.model import Process
 from collector.triage.modules import stem
 from collector.triage.patterns.catalog import Finding, View, pattern, seen
@@ -191,19 +191,37 @@ def session_pool(view: View) -> Iterator[Finding]:
     source="https://learn.microsoft.com/windows-hardware/drivers/debuggercmds/-handle",
 )
 def handle_leak(view: View) -> Iterator[Finding]:
-    """Thousands of handles in one process, and many times what the others have."""
+    """Thousands of handles in one process, many times what others have; `!handle` says of which type."""
+    tables = {one.image: one for one in sorted(view.log.handle_tables, key=lambda one: one.count)}
+    worst = _most_handles(view)
+    if worst is not None:
+        table = tables.get(worst.image)
+        yield from _leak(worst.image, _handles(worst), worst.line, table)
+    elif tables and (largest := max(tables.values(), key=lambda one: one.count)).count >= _TOO_MANY_HANDLES:
+        yield from _leak(largest.image, largest.count, largest.line, largest)
+
+
+def _most_handles(view: View) -> Process | None:
+    """The process that stands out by its handles."""
     counted = [p for p in view.log.processes if p.handle_count is not None and stem(p.image) != "system"]
     if not counted:
-        return
+        return None
     worst = max(counted, key=_handles)
     others = [_handles(one) for one in counted if one is not worst]
-    usual = median(others) if others else 0
-    if _handles(worst) >= _TOO_MANY_HANDLES or (
-        _handles(worst) >= _MANY_HANDLES and _handles(worst) >= 4 * usual
-    ):
-        words = f"{worst.image or 'a process'} has {_handles(worst)} handles"
-        suspect = Suspect("process", process=worst.image, line=worst.line)
-        yield from seen("handle_leak", words, [worst.line], suspect=suspect, handle_count=_handles(worst))
+    many = _handles(worst) >= _MANY_HANDLES and _handles(worst) >= 4 * (median(others) if others else 0)
+    return worst if many or _handles(worst) >= _TOO_MANY_HANDLES else None
+
+
+def _leak(image: str, count: int, line: int, table: HandleTable | None) -> Iterator[Finding]:
+    words = f"{image or 'a process'} has {count} handles"
+    figures: dict[str, int | float | str] = {"handle_count": count}
+    if table is not None and table.types:
+        kind, of_kind = max(table.types.items(), key=lambda item: item[1])
+        words += f", {of_kind} of them of the type {kind}"
+        figures |= {"handle_type": kind, "handles_of_type": of_kind}
+    suspect = Suspect("process", process=image, line=line)
+    lines = [line, table.line if table else None]
+    yield from seen("handle_leak", words, lines, suspect=suspect, **figures)
 
 
 def _handles(process: Process) -> int:

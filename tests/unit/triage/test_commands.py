@@ -656,3 +656,121 @@ def test_shared_and_exclusive_waiters_of_a_resource_are_two_things() -> None:
     """).resources
     assert resource.shared_waiters == (0x85A6F000, 0x85A6F400, 0x85A6F800, 0x85A6FC00)
     assert resource.exclusive_waiters == (0x85A6FDB0,)
+
+
+def test_handles_of_a_process_in_a_kernel_dump_are_counted_by_their_type() -> None:
+    (table,) = read("""
+        kd> !handle 0 7 fffffa8001be6b30
+        PROCESS fffffa8001be6b30
+            SessionId: 1  Cid: 0310    Peb: 7fffffdf000  ParentCid: 0910
+            DirBase: 07a6b000  ObjectTable: fffff8a00192f600  HandleCount:  90.
+            Image: leak.exe
+
+        Handle table at fffff8a0019e0000 with 90 entries in use
+
+        0034: Object: fffffa8001a6e7c0  GrantedAccess: 000f037f Entry: fffff8a0019e00d0
+        Object: fffffa8001a6e7c0  Type: (fffffa8000ca7b40) Event
+            ObjectHeader: fffffa8001a6e790 (new version)
+        0038: Object: fffffa8001cfe830  GrantedAccess: 000f01ff Entry: fffff8a0019e00e0
+        Object: fffffa8001cfe830  Type: (fffffa8000ca79f0) Event
+        003c: Object: fffffa8001cfe840  GrantedAccess: 000f01ff Entry: fffff8a0019e00f0
+        Object: fffffa8001cfe840  Type: (fffffa8000ca79f0) ALPC Port
+        kd> !vm
+    """).handle_tables
+    assert (table.image, table.count, table.types) == ("leak.exe", 90, {"Event": 2, "ALPC Port": 1})
+
+
+def test_handles_of_a_user_dump_are_read_from_their_sum() -> None:
+    (table,) = read("""
+        0:000> !handle
+        Handle 0000000000000004
+          Type         Directory
+        377 Handles
+        Type                     Count
+        None                     26
+        Event                    300
+        ALPC Port                9
+        0:000> ~
+    """).handle_tables
+    assert (table.line, table.count) == (4, 377)
+    assert table.types == {"None": 26, "Event": 300, "ALPC Port": 9}
+
+
+def test_threads_with_the_same_stack_are_known_by_their_numbers_in_a_user_dump() -> None:
+    log = read("""
+        0:000> ~
+        .  0  Id: 1a4.1c8 Suspend: 1 Teb: 00000000`00f1d000 Unfrozen
+           1  Id: 1a4.2c8 Suspend: 1 Teb: 00000000`00f1f000 Unfrozen
+           2  Id: 1a4.3c8 Suspend: 1 Teb: 00000000`00f21000 Unfrozen
+        0:000> !mex.us
+        2 threads [stats]: 1 2
+            00007ff87494d084 ntdll!NtWaitForSingleObject+0x14
+            (Inline)         app!invoke+0x22             (c:\\src\\a.cpp @ 29)
+            00007ff822f2970e app!Worker+0x4f0d           (c:\\src\\a.cpp @ 30)
+
+        1 thread [stats]: 0
+            00007ff87494d084 ntdll!NtWaitForSingleObject+0x14
+
+        2 stack(s) with 3 threads displayed (3 Total threads)
+    """)
+    stacks = {
+        (one.thread_id, one.index): [str(frame) for frame in one.stack.frames]
+        for one in log.threads
+        if one.stack
+    }
+    shared = ["ntdll!NtWaitForSingleObject+0x14", "app!invoke+0x22", "app!Worker+0x4f0d"]
+    assert stacks == {(0x2C8, 1): shared, (0x3C8, 2): shared, (0x1C8, 0): shared[:1]}
+
+
+def test_a_thread_of_uniqstack_keeps_its_stack_under_its_priority() -> None:
+    (thread,) = read("""
+        0:000> !uniqstack
+        Processing 1 threads, please wait
+
+        .  0  Id: f0f0.15c Suspend: 1 Teb: 00000000`7fff8000 Unfrozen
+              Start: app!main (00000000`00400000)
+              Priority: 0  Priority class: 32
+        Child-SP          RetAddr           Call Site
+        00000000`0006e5e0 00000000`6b009840 ntdll!NtWaitForSingleObject+0x14
+    """).threads
+    assert thread.stack is not None
+    assert [str(frame) for frame in thread.stack.frames] == ["ntdll!NtWaitForSingleObject+0x14"]
+
+
+def test_two_user_dumps_of_one_log_do_not_share_their_threads() -> None:
+    log = read("""
+        0:000> ~
+        .  0  Id: 1a4.1c8 Suspend: 1 Teb: 00f1d000 Unfrozen
+        0:000> ~
+        .  0  Id: 2b4.2c8 Suspend: 1 Teb: 00f1d000 Unfrozen
+    """)
+    assert [(one.process_id, one.thread_id) for one in log.threads] == [(0x1A4, 0x1C8), (0x2B4, 0x2C8)]
+
+
+def test_locks_with_the_threads_shown_between_their_names() -> None:
+    log = read("""
+        0: kd> !locks -v
+        Resource @ 0x85610d30    Exclusively owned
+            Contention Count = 4
+            NumberOfExclusiveWaiters = 2
+             Threads: 86ba5638-01<*>
+
+             THREAD 86ba5638  Cid 0001.0002  Teb: 7ff83000 Win32Thread: 00000000 WAIT: (Executive) KernelMode Non-Alertable
+                 8743270c  SynchronizationEvent
+             Not impersonating
+             ChildEBP RetAddr
+             f3a9b560 8083d26e nt!KiSwapContext+0x26
+
+             Threads Waiting On Exclusive Access:
+                      85a6fdb0       85a6f000
+
+             THREAD 85a6fdb0  Cid 0003.0004  Teb: 7ff83000 Win32Thread: 00000000 WAIT: (Executive) KernelMode Non-Alertable
+                 8743270c  SynchronizationEvent
+
+        Resource @ 0x85610e30    Shared 1 owning threads
+             Threads: 85a6f000-01<*>
+    """)
+    first, second = log.resources
+    assert (first.owners, first.exclusive_waiters) == ((0x86BA5638,), (0x85A6FDB0, 0x85A6F000))
+    assert second.owners == (0x85A6F000,)
+    assert [one.address for one in log.threads] == [0x86BA5638, 0x85A6FDB0]

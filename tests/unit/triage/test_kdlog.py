@@ -374,3 +374,74 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     log = tmp_path / "kd.log"
     log.write_bytes(b"")
     assert parse(text.read_lines(log)) == DebuggerLog()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.lists(st.sampled_from(SYMBOLS[:5]), min_size=1, max_size=9)),
+        max_size=6,
+    ),
+    st.randoms(use_true_random=False),
+)
+@settings(deadline=None)
+def test_every_thread_of_a_group_has_the_stack_of_its_group(
+    groups: list[tuple[int, list[str]]], order: random.Random
+) -> None:
+    numbers = list(range(sum(count for count, _ in groups)))
+    order.shuffle(numbers)
+    rest, planted, lines = iter(numbers), {}, ["0:000> ~"]
+    lines += [f"   {n}  Id: 1a4.{n + 16:x} Suspend: 1 Teb: 00f1d000 Unfrozen" for n in sorted(numbers)]
+    lines.append("0:000> !us")
+    for count, symbols in groups:
+        members = list(itertools.islice(rest, count))
+        planted |= dict.fromkeys(members, tuple(symbols))
+        lines.append(f"{count} thread{'s' * (count > 1)} [stats]: {' '.join(map(str, members))}")
+        lines += [
+            f"    00007ff8{place:08x} {symbol}   (c:\\a.cpp @ 3)" for place, symbol in enumerate(symbols)
+        ]
+        lines.append("")
+    read = parse(lines).threads
+    assert {one.index: tuple(map(str, one.stack.frames)) for one in read if one.stack} == planted
+    assert {one.index: (one.process_id, one.thread_id) for one in read} == {
+        n: (0x1A4, n + 16) for n in numbers
+    }
+
+
+@given(
+    st.lists(st.integers(1, 99), min_size=1, max_size=6, unique=True),
+    st.lists(st.integers(100, 199), max_size=6, unique=True),
+    styles(),
+)
+@settings(deadline=None)
+def test_a_resource_with_its_threads_in_between_is_read_with_all_of_them(
+    owners: list[int], waiters: list[int], style: Style
+) -> None:
+    where = [0x8A000000 + n * 0x400 for n in (*owners, *waiters)]
+    planted = PlantedResource(0x85610D30, tuple(where[: len(owners)]), tuple(where[len(owners) :]))
+    writer = Writer(style)
+    shown = {
+        a: list(writer.thread(PlantedThread(a, 4, n + 8, 0x88000400, "a.exe"))) for n, a in enumerate(where)
+    }
+    lines = []
+    for line in writer.resource(planted):
+        lines.append(line)
+        if "Threads: " in line:
+            lines += itertools.chain.from_iterable(shown[a] for a in planted.owners)
+    lines += itertools.chain.from_iterable(shown[a] for a in planted.waiters)
+    log = parse(["0: kd> !locks -v", *lines])
+    (resource,) = log.resources
+    assert (resource.owners, resource.exclusive_waiters) == (planted.owners, planted.waiters)
+    assert [one.address for one in log.threads] == where
+
+
+@given(st.dictionaries(st.sampled_from(["Event", "ALPC Port", "File", "Key"]), st.integers(1, 20)), styles())
+@settings(deadline=None)
+def test_the_handles_that_were_planted_are_those_that_are_counted(
+    types: dict[str, int], style: Style
+) -> None:
+    a = style.address
+    lines = [f"Handle table at {a(0xE19E0000)} with {sum(types.values())} entries in use"]
+    for name, count in types.items():
+        lines += [f"Object: {a(0x85A6F000)}  Type: ({a(0x85CA7B40)}) {name}", "    HandleCount: 2"] * count
+    (table,) = parse(["0: kd> !handle 0 7", *lines, "0: kd> !vm"]).handle_tables
+    assert (table.count, table.types) == (sum(types.values()), types)

@@ -280,3 +280,18 @@ def test_a_world_that_only_the_message_names_is_known() -> None:
     )
     (screen,) = (one for one in found.findings if one.pattern == "psod")
     assert (screen.figures["world_id"], screen.figures["active_cpu"]) == (1234, 7)
+
+
+def test_a_leak_of_handles_is_named_with_the_type_that_leaks() -> None:
+    found = read(
+        "0: kd> !handle 0 3 88000400\nPROCESS 88000400\n    SessionId: 0  Cid: 0310    Peb: 7ffdf000\n"
+        "    DirBase: 07a6b000  ObjectTable: e1003880  HandleCount: 19000.\n    Image: leak.exe\n\n"
+        "Handle table at e19e0000 with 19000 entries in use\n"
+        + "Object: 85a6f000  Type: (85ca7b40) Event\n" * 30
+        + "Object: 85a6f000  Type: (85ca7b40) File\n"
+    )
+    (leak,) = found.findings
+    assert leak.pattern == "handle_leak"
+    assert leak.words == "leak.exe has 19000 handles, 30 of them of the type Event"
+    assert read("0:000> !handle\n377 Handles\nType   Count\nEvent  300\n").findings == ()
+    assert read("0:000> !handle\n37700 Handles\nType   Count\nEvent  37000\n").patterns == ("handle_leak",)
