@@ -145,7 +145,7 @@ class WinrmSession:
             worker.write(asdict(self._target))
             self._next(worker, deadline)
         except BaseException:
-            worker.end()
+            worker.end(0.0)  # there is nothing on the host yet that could be removed
             raise
         self._worker = worker
         return worker
@@ -196,12 +196,12 @@ class _Worker:
         except queue.Empty:
             return None
 
-    def end(self) -> list[Mapping[str, Any]]:
-        """End the process within two seconds, and return what it said that nobody has read."""
+    def end(self, patience: float = _CLOSING_S) -> list[Mapping[str, Any]]:
+        """End the process within so many seconds, and return what it said that nobody has read."""
         with contextlib.suppress(OSError):  # what was not written yet cannot be written to a dead process
             self._stdin.close()
         try:
-            self._process.wait(_CLOSING_S)
+            self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

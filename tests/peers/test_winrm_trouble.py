@@ -54,8 +54,10 @@ def fails(server: Wsman, folder: Path, seconds: float = 30.0) -> tuple[AdapterEr
     return caught.value, call
 
 
-@pytest.mark.parametrize("how", [peer.silence, peer.dripping], ids=["silent", "dripping"])
-@pytest.mark.parametrize("stage", ["Any", "Login", "Identify"])
+@pytest.mark.parametrize(
+    ("stage", "how"),
+    [("Any", peer.silence), ("Any", peer.dripping), ("Login", peer.dripping), ("Identify", peer.silence)],
+)
 def test_a_login_ends_by_its_deadline(tmp_path: Path, stage: str, how: peer.Trouble) -> None:
     with wsman(tmp_path, scripted, trouble={stage: how}) as server:
         started = time.monotonic()
@@ -65,8 +67,17 @@ def test_a_login_ends_by_its_deadline(tmp_path: Path, stage: str, how: peer.Trou
         assert server.in_the_clear == []
 
 
-@pytest.mark.parametrize("how", [peer.silence, peer.dripping], ids=["silent", "dripping"])
-@pytest.mark.parametrize("stage", ["Login", "Create", "Command", "Send", "Receive"])
+@pytest.mark.parametrize(
+    ("stage", "how"),
+    [
+        ("Login", peer.silence),
+        ("Create", peer.dripping),
+        ("Command", peer.silence),
+        ("Send", peer.dripping),
+        ("Receive", peer.silence),
+        ("Receive", peer.dripping),
+    ],
+)
 def test_a_script_ends_by_its_deadline(tmp_path: Path, stage: str, how: peer.Trouble) -> None:
     with wsman(tmp_path, scripted) as server:
         made, call = session(server, tmp_path), Call("Debug-VM")
@@ -80,7 +91,6 @@ def test_a_script_ends_by_its_deadline(tmp_path: Path, stage: str, how: peer.Tro
         assert server.in_the_clear == []
 
 
-BEFORE = ["Login", "Create", "Command"]
 AFTER = ["Send", "Receive"]
 BREAKS = {
     "reset": peer.reset_after,
@@ -91,7 +101,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("how", BREAKS)
-@pytest.mark.parametrize("stage", BEFORE + AFTER)
+@pytest.mark.parametrize("stage", ["Login", "Command", *AFTER])
 def test_what_breaks_off_is_not_tried_again(tmp_path: Path, stage: str, how: str) -> None:
     with wsman(tmp_path, scripted) as server:
         made, call = session(server, tmp_path), Call("Debug-VM")

@@ -163,6 +163,7 @@ def refusal(code: int, subcode: str, reason: str) -> Trouble:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: Wsman
 
     def setup(self) -> None:
