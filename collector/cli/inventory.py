@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,10 @@ import typer
 
 from collector.cli.shared import ConfigOption, GroupOption, chosen_hosts, settings
 
-app = typer.Typer(no_args_is_help=True, help="List the hosts, and take hosts over from CSV and Ansible.")
+app = typer.Typer(no_args_is_help=True, help="List the hosts, and take hosts over from other lists.")
+
+_LONGEST = 300.0
+"""Seconds for a vCenter of tens of thousands of machines."""
 
 
 @app.command("list")
@@ -29,16 +33,59 @@ def show(
     inventory(chosen_hosts(settings(config), hosts, group))
 
 
-@app.command("import")
+taking_over = typer.Typer(
+    no_args_is_help=True, help="Print the hosts of another list as the `hosts` of a settings file."
+)
+app.add_typer(taking_over, name="import")
+
+
+@taking_over.command("list")
 def take_over(
     source: Annotated[Path, typer.Argument(help="hosts.csv, or what `ansible-inventory --list` printed.")],
     login: Annotated[str, typer.Option(help="Name of the credential for the hosts.")] = "",
     bmc_login: Annotated[str, typer.Option(help="Name of the credential for their BMCs.")] = "",
 ) -> None:
-    """Print the hosts of another list as the `hosts` of a settings file. Changes no file."""
+    """Print the hosts of a CSV file or of Ansible. Changes no file."""
     from collector.inventory import ansible, comma_separated
     from collector.inventory.entry import as_yaml
 
     reader = comma_separated if source.suffix.lower() == ".csv" else ansible
     for line in as_yaml(entry.with_logins(login, bmc_login) for entry in reader.entries(source)):
+        print(line)
+
+
+@taking_over.command()
+def vcenter(
+    address: Annotated[str, typer.Argument(help="The vCenter, or an ESXi host.")],
+    credential: Annotated[str, typer.Option(help="Name of the credential for it, in the settings file.")],
+    below: Annotated[
+        str | None, typer.Option(help="Only below this inventory path: DC/vm/folder, DC/host/cluster.")
+    ] = None,
+    login: Annotated[str, typer.Option(help="Name of the credential for the machines.")] = "",
+    port: Annotated[int, typer.Option(help="TCP port.")] = 443,
+    ca_file: Annotated[Path | None, typer.Option(help="PEM file of its CA, or its own certificate.")] = None,
+    certificate_sha256: Annotated[str | None, typer.Option(help="Fingerprint of its certificate.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print the virtual machines of a vCenter. Only reads."""
+    from collector.adapters.limits import Deadline
+    from collector.adapters.vsphere import VsphereEndpoint, log_in
+    from collector.inventory.entry import as_yaml
+    from collector.inventory.machines import entries
+
+    endpoint = VsphereEndpoint(
+        address=address,
+        port=port,
+        credential=credential,
+        ca_file=ca_file,
+        certificate_sha256=certificate_sha256,
+    )
+    deadline = Deadline.after(_LONGEST)
+    with contextlib.closing(
+        log_in(endpoint, settings(config).credentials.get(credential), deadline)
+    ) as session:
+        from collector.adapters.vsphere_machines import machines  # needs what log_in has proved to be there
+
+        found = machines(session, below, deadline)
+    for line in as_yaml(entry.with_logins(login, "") for entry in entries(found, address, credential)):
         print(line)

@@ -21,7 +21,10 @@ _NO_TEXT = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one host; empty where the list does not say. `port` is that of the way into it."""
+    """What is known of one host; empty where the list does not say. `port` is that of the way into it.
+
+    `vm` names it at the `vcenter` that has it.
+    """
 
     name: str
     address: str = ""
@@ -31,6 +34,9 @@ class Entry:
     login: str = ""
     bmc: str = ""
     bmc_login: str = ""
+    vcenter: str = ""
+    vm: str = ""
+    vcenter_login: str = ""
 
     def with_logins(self, login: str, bmc_login: str) -> Entry:
         """The same, with these names of credentials where it has none."""
@@ -44,6 +50,9 @@ class Entry:
         if self.bmc:
             bmc = {"type": "ipmi", "address": self.bmc, "credential": self.bmc_login}
             parts["controllers"] = f"[{_flow(bmc)}]"
+        if self.vm:
+            machine = {"type": "vsphere", "address": self.vcenter, "vm": self.vm}
+            parts["controllers"] = f"[{_flow({**machine, 'credential': self.vcenter_login})}]"
         way = "winrm" if self.platform is Platform.WINDOWS else "ssh"
         parts["channels"] = f"[{_flow({'type': way, 'port': self.port, 'credential': self.login})}]"
         return f"{_text(self.name)}: {{{', '.join(f'{key}: {text}' for key, text in parts.items())}}}"

@@ -39,11 +39,11 @@ def test_another_list_is_printed_as_hosts_and_nothing_is_written(
 ) -> None:
     source = tmp_path / "hosts.csv"
     source.write_text("name,bmc\ndb01,192.0.2.110\n")
-    assert run(["inventory", "import", str(source), "--login", "root", "--bmc-login", "bmc"]) == 0
+    assert run(["inventory", "import", "list", str(source), "--login", "root", "--bmc-login", "bmc"]) == 0
     assert capsys.readouterr().out == (
         "hosts:\n"
         '  db01: {platform: linux, address: db01, controllers: [{type: ipmi, address: "192.0.2.110", '
         "credential: bmc}], channels: [{type: ssh, credential: root}]}\n"
     )
     assert list(tmp_path.iterdir()) == [source]
-    assert run(["inventory", "import", str(tmp_path / "none.csv")]) == ExitCode.CONFIG
+    assert run(["inventory", "import", "list", str(tmp_path / "none.csv")]) == ExitCode.CONFIG
