@@ -282,6 +282,15 @@ FITS = (
         "makedumpfile issue 20; sonic-buildimage issue 25890",
     ),
     Check(
+        "TG-14",
+        "The dump can be read without debug packages",
+        Link.FITS,
+        Severity.MEDIUM,
+        "Names and types of the kernel tell who hangs whom; later its packages may be gone from the mirror.",
+        "Keep the kernel's debug package, or its System.map and /sys/kernel/btf/vmlinux, beside its dumps.",
+        "Linux Documentation/bpf/btf.rst; kernel/kallsyms.c, VMCOREINFO since 6.0",
+    ),
+    Check(
         "SEC-1",
         "The dump is not readable for every account",
         Link.FITS,

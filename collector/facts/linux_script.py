@@ -121,6 +121,9 @@ _PRESENT = {
     "agents": _units(_AGENTS),
     "modules": "/lib/modules/${release}",
     "ssh_files": "/root/.ssh/*",
+    "symbols": "/sys/kernel/btf/vmlinux /boot/System.map-${release} /lib/modules/${release}/System.map"
+    " /usr/lib/debug/boot/vmlinux-${release} /usr/lib/debug/lib/modules/${release}/vmlinux"
+    " /boot/vmlinux-${release}.debug /usr/lib/debug/boot/vmlinux-${release}.debug",
     "interfaces": "/sys/class/net/*/device /sys/class/net/*/master /proc/net/vlan/*",
     "dumps": "/var/crash/*/vmcore /var/crash/*/dump.* /var/crash/*/vmcore.*",
     "folders": "/var/crash",

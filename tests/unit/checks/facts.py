@@ -39,6 +39,7 @@ HEALTHY = {
     "agents": ABSENT,
     "interfaces": "/sys/class/net/eno1/device",
     "ssh_files": DENIED,
+    "symbols": "/sys/kernel/btf/vmlinux\n/boot/System.map-5.14.0",
     "crash_mode": "755",
     "makedumpfile_version": "makedumpfile: version 1.7.2 (released on 20 Oct 2022)",
     "cmdline": "root=/dev/mapper/root ro crashkernel=256M",
