@@ -42,6 +42,7 @@ class Trouble(StrEnum):
     SLOW = "act, and answer after some seconds"
     DRIP = "act, and answer a byte every tenth of a second"
     GARBAGE = "act, and answer nonsense"
+    PAGE = "act, and answer with a web page, as proxies do"
     FAULT = "answer with a fault, without acting"
     FAULT_AFTER = "act, and answer with a fault"
     MISSING = "know no such method"
@@ -260,6 +261,8 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
             status, body = 503, b""
         if trouble is Trouble.GARBAGE:
             body = b"\x00]]> this is no SOAP"
+        if trouble is Trouble.PAGE:
+            status, body = 200, b"<html><body>The service is being restarted.</body></html>"
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

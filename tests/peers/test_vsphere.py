@@ -280,7 +280,7 @@ def test_a_closed_port_is_unreachable(tmp_path: Path) -> None:
         ).__enter__()
 
 
-@pytest.mark.parametrize("trouble", [Trouble.GARBAGE, Trouble.STATUS])
+@pytest.mark.parametrize("trouble", [Trouble.GARBAGE, Trouble.STATUS, Trouble.PAGE])
 @pytest.mark.parametrize("step", ["RetrieveServiceContent", "Login", "CreateContainerView"])
 def test_what_is_no_vsphere_says_so(
     double: VsphereDouble, app07: Vm, tmp_path: Path, step: str, trouble: Trouble
@@ -348,6 +348,16 @@ def test_a_fault_proves_a_refusal_or_nothing(
         answer = controller.send_nmi(soon())
     assert answer.outcome is outcome
     assert type(fault).__name__.rpartition(".")[2] in answer.detail
+    assert double.calls["SendNMI"] == 1
+
+
+@pytest.mark.parametrize("trouble", [Trouble.PAGE, Trouble.STATUS, Trouble.CUT, Trouble.DROP_BEFORE])
+def test_an_answer_that_is_none_leaves_it_open_whether_the_nmi_went_out(
+    double: VsphereDouble, app07: Vm, tmp_path: Path, trouble: Trouble
+) -> None:
+    double.rules["SendNMI"] = Rule(trouble)
+    with logged_in(double, tmp_path, "app07") as controller:
+        assert controller.send_nmi(soon()).outcome is NmiOutcome.UNCERTAIN
     assert double.calls["SendNMI"] == 1
 
 
