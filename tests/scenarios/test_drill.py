@@ -127,6 +127,8 @@ def test_from_the_command_line_over_real_protocols(tmp_path: Path) -> None:
         assert done.returncode == ExitCode.COMPLETE, done.stdout + done.stderr
         assert "of this drill" in json.loads(done.stdout)["detail"]
         assert one.host.nmis == one.bmc.arrived(0, 2) == 1
+        clock = json.loads((the_case(one).path / "data/evidence/before-clock.json").read_text())
+        assert clock["controller"][:10] in (clock["asked"][:10], clock["heard"][:10])
 
 
 def test_a_dry_run_over_real_protocols_asks_the_bmc_to_change_nothing(tmp_path: Path) -> None:
