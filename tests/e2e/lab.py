@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -55,6 +57,7 @@ class GuestLab:
     private_key: Path
     known_hosts: Path
     serial_log: Path
+    monitor: Path
 
     @property
     def ssh_address(self) -> str:
@@ -109,15 +112,27 @@ class GuestLab:
     def lock_up(self, *, seconds: float = 60.0) -> None:
         """Let a kernel thread keep the CPU with interrupts on; return once the kernel complains of it."""
         self.hang("soft-lockup")
+        self.wait_for_words("BUG: soft lockup", seconds=seconds)
+
+    def wait_for_words(self, words: str, *, more_than: int = 0, seconds: float = 240.0) -> None:
+        """Return once the guest's serial console has shown these words `more_than` so many times."""
         end = time.monotonic() + seconds
-        while "BUG: soft lockup" not in self.serial_log.read_text(errors="replace"):
+        while self.count_words(words) <= more_than:
             if time.monotonic() > end:
-                raise TimeoutError(f"the guest's watchdog says nothing within {seconds:g} s")
-            time.sleep(0.5)
+                raise TimeoutError(f"the guest does not say {words!r} within {seconds:g} s")
+            time.sleep(0.1)
+
+    def count_words(self, words: str) -> int:
+        """How many times the guest's serial console has shown these words, in all its boots."""
+        return self.serial_log.read_text(errors="replace").count(words)
 
     def block(self, mode: str) -> None:
         """Let kernel threads wait for ever (mutex, rwsem, d-state); return once the kernel complains."""
         self.run(f"sync; hang {mode}", timeout=90.0)
+
+    def arm_kdump(self, *words: str) -> None:
+        """Load the crash kernel of the next crash with these words on its command line; see guest/init."""
+        self.run(" ".join(("arm-kdump", *words)))
 
     def unload_kdump(self) -> None:
         """Disarm the crash kernel: an NMI then reboots the guest, and no dump is left."""
@@ -134,6 +149,29 @@ class GuestLab:
     def nmi_count(self) -> int:
         """How many NMIs the BMC has sent to the guest."""
         return self.bmc.nmi_count()
+
+    def stray_nmi(self) -> None:
+        """An NMI that neither we nor the BMC know of: the hypervisor sends it."""
+        self._monitor("inject-nmi")
+
+    def dump_memory(self, target: Path, kind: str) -> Path:
+        """Let the hypervisor write the guest's memory: `elf` or `kdump-zlib`."""
+        self._monitor("dump-guest-memory", paging=False, protocol=f"file:{target}", format=kind)
+        return target
+
+    def _monitor(self, command: str, **arguments: object) -> None:
+        """Say one command to QEMU's monitor, and wait for its answer."""
+        asked = ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments})
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(30)
+            monitor.connect(str(self.monitor))
+            with monitor.makefile("rw") as qmp:
+                for question in asked:
+                    qmp.write(json.dumps(question) + "\n")
+                    qmp.flush()
+                    while '"return"' not in (answer := qmp.readline()):
+                        assert '"error"' not in answer, answer
+                        assert answer, "QEMU ended"
 
     def answers_ping(self) -> bool:
         """True if one of three pings comes back."""
@@ -184,30 +222,32 @@ def guest_lab(folder: Path) -> Iterator[GuestLab]:
     subprocess.run([GUEST / "build"], check=True)
     with _network() as network:
         vm_port = free_port()  # a namespace has every port free, so one that is free here is free there
-        known_hosts, serial_log = folder / "known_hosts", folder / "serial.log"
+        known_hosts, serial_log, monitor = (folder / name for name in ("known_hosts", "serial.log", "qmp"))
         known_hosts.write_text(f"{network.host_in_known_hosts} {(GUEST / 'out/host_key.pub').read_text()}")
         with (
             ipmi_sim(folder / "bmc", vm_port=vm_port, prefix=network.command_prefix) as bmc,
-            running(_qemu(network, vm_port, serial_log), folder / "qemu.log"),
+            running(_qemu(network, vm_port, serial_log, monitor), folder / "qemu.log"),
         ):
-            lab = GuestLab(network, bmc, GUEST / "out/user_key", known_hosts, serial_log)
+            lab = GuestLab(network, bmc, GUEST / "out/user_key", known_hosts, serial_log, monitor)
             lab.wait_ready()
             yield lab
 
 
-def _qemu(network: Network, vm_port: int, serial_log: Path) -> list[str]:
+def _qemu(network: Network, vm_port: int, serial_log: Path, monitor: Path) -> list[str]:
     out = GUEST / "out"
     # TCG, because nested KVM cannot be relied on; a small old CPU, because it boots faster than "max".
     return [
         *network.command_prefix, tool("qemu-system-x86_64", package="qemu-system-x86"),
         "-machine", "pc", "-accel", "tcg", "-cpu", "Nehalem", "-smp", "1", "-m", "384",
         "-no-user-config", "-nodefaults", "-display", "none", "-serial", f"file:{serial_log}",
+        "-qmp", f"unix:{monitor},server=on,wait=off",
         "-kernel", str(out / "vmlinuz"), "-initrd", str(out / "initrd.img"),
         "-append", f"{KERNEL_COMMAND_LINE} GUEST_ADDRESS={network.guest_address}",
         "-drive", f"file={out / 'disk.img'},format=raw,if=virtio,cache=unsafe,snapshot=on",
         "-netdev", network.qemu, "-device", "virtio-net-pci,netdev=net0,romfile=",
         "-chardev", f"socket,id=bmc,host=127.0.0.1,port={vm_port},reconnect=1",
         "-device", "ipmi-bmc-extern,id=bmc0,chardev=bmc", "-device", "isa-ipmi-kcs,bmc=bmc0,irq=5",
+        "-device", "vmcoreinfo",
     ]  # fmt: skip
 
 

@@ -42,8 +42,8 @@ steps:
   retrieve:
     deadline: 5m
     stall: 30s
-    dumps: [/var/crash/*/vmcore]
-    unfinished: [/var/crash/*/vmcore-incomplete]
+    dumps: [/var/crash/*/vmcore, /var/crash/*/dump.*]
+    unfinished: [/var/crash/*/vmcore-incomplete, /var/crash/*/dump-incomplete]
     beside: [vmcore-dmesg.txt, kexec-dmesg.log]
     logs:
       - {name: dmesg.txt, command: dmesg}
