@@ -176,8 +176,7 @@ def explain(error: Exception) -> Failure:
         case WinRMOperationTimeoutError() | requests.Timeout():
             kind, words = "silent", ""
         case requests.ConnectionError():
-            proof = isinstance(error, requests.exceptions.SSLError)
-            kind, words = "certificate" if proof else "unreachable", _innermost(error)
+            return _connection_failure(error)
         case ET.ParseError() | StopIteration() | PermissionError():
             kind, words = "foreign", "it does not answer as WinRM does"
         case WinRMError() if "not installed" in str(error):
@@ -187,13 +186,21 @@ def explain(error: Exception) -> Failure:
     return Failure(kind, words)
 
 
+def _connection_failure(error: requests.ConnectionError) -> Failure:
+    words = _innermost(error)
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return Failure("certificate", words)
+    return Failure("foreign" if isinstance(error, requests.exceptions.SSLError) else "unreachable", words)
+
+
 def _innermost(error: BaseException) -> str:
     """The operating system's or OpenSSL's own words, without the layers of libraries around them."""
-    while (inner := getattr(error, "reason", None) or (error.args and error.args[0])) is not None:
-        if not isinstance(inner, BaseException):
-            break
+    inner: BaseException | None = error
+    while inner is not None:
         error = inner
-    return str(error.__cause__ or error)
+        parts = (getattr(error, "reason", None), *error.args, error.__cause__)
+        inner = next((part for part in parts if isinstance(part, BaseException)), None)
+    return str(error)
 
 
 def _is_sealed(headers: Mapping[str, Any]) -> bool:

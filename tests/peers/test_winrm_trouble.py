@@ -237,7 +237,7 @@ def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
 def test_a_peer_that_speaks_no_tls_is_not_waited_for(tmp_path: Path) -> None:
     with wsman(tmp_path, scripted) as server:
         server.tls, server.ca = True, make_certificate(tmp_path / "c.pem")
-        with pytest.raises(AdapterError):
+        with pytest.raises(PeerFailedError, match="not the host's WinRM"):
             session(server, tmp_path)
         server.tls = False
         assert server.accounts.logins == []
