@@ -7,6 +7,7 @@ from functools import cache
 
 from collector.errors import DumpError
 from collector.triage.linux_btf import Btf
+from collector.triage.linux_kept import Kept, moved
 from collector.triage.linux_memory import ADDRESS_MASK, Memory, damaged, number, text
 from collector.triage.linux_symbols import Symbol, Symbols, kernel_symbols
 
@@ -69,19 +70,35 @@ class Kernel:
         return [cpu for cpu in range(count) if mask >> cpu & 1]
 
 
-def load_kernel(memory: Memory, info: dict[str, str]) -> tuple[Kernel, tuple[str, ...]]:
+def load_kernel(
+    memory: Memory, info: dict[str, str], kept: Kept | None = None
+) -> tuple[Kernel, tuple[str, ...]]:
     """Read symbols and types out of the dump; also say what of the modules is missing.
 
+    Args:
+        memory: the dump.
+        info: the pairs of VMCOREINFO.
+        kept: what of the kernel lies beside the dump: its symbols go before the dump's, its types after.
+
     Raises:
-        DumpError: the kernel carries no kallsyms or no BTF, or they are damaged or not in the dump.
+        DumpError: the kernel carries no kallsyms or no BTF, or they are damaged or not in the dump, and
+            nothing is kept in their place.
     """
-    symbols = kernel_symbols(memory, info)
+    kept, missing = kept or Kept(), []
+    symbols: list[Symbol] = []
+    try:
+        symbols = moved(kept, info) if kept.symbols else []
+    except DumpError as error:
+        missing.append(f"{error.message}. {error.hint}")
+    symbols = symbols or kernel_symbols(memory, info)
     known = Symbols(symbols)
-    start, stop = known.address("__start_BTF"), known.address("__stop_BTF")
-    if not 0 < stop - start <= _MOST_BTF_BYTES:
-        raise damaged(f"{stop - start} bytes of BTF")
-    kernel = Kernel(memory, known, Btf(memory.read(start, stop - start)))
-    missing = []
+    try:
+        types = _types(memory, known)
+    except DumpError:
+        if not kept.types:
+            raise
+        types = kept.types
+    kernel = Kernel(memory, known, Btf(types))
     try:
         for module in modules(kernel):
             name = kernel.string(module, "module", "name")
@@ -92,6 +109,13 @@ def load_kernel(memory: Memory, info: dict[str, str]) -> tuple[Kernel, tuple[str
     except DumpError as error:
         missing.append(f"some modules: {error.message}")
     return Kernel(memory, Symbols(symbols), kernel.btf), tuple(missing)
+
+
+def _types(memory: Memory, symbols: Symbols) -> bytes:
+    start, stop = symbols.address("__start_BTF"), symbols.address("__stop_BTF")
+    if not 0 < stop - start <= _MOST_BTF_BYTES:
+        raise damaged(f"{stop - start} bytes of BTF")
+    return memory.read(start, stop - start)
 
 
 def modules(kernel: Kernel) -> Iterator[int]:

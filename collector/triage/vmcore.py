@@ -13,6 +13,7 @@ from collector.dump import elf, flattened, kdump, vmcoreinfo
 from collector.dump.identify import inspect
 from collector.dump.report import DumpFile, State
 from collector.errors import DumpError, MissingExtraError
+from collector.triage.linux_kept import Kept, kept_beside
 from collector.triage.linux_kernel import Kernel, load_kernel
 from collector.triage.linux_log import panic_of, read_log
 from collector.triage.linux_memory import Memory
@@ -33,9 +34,14 @@ def triage_vmcore(path: Path) -> LinuxTriage:
         MissingExtraError: drgn is not installed.
     """
     dump = _Drgn(path)
-    found = triage_memory(dump, vmcoreinfo.parse(dump.info))
-    fault = _fault_of(path)
-    return replace(found, missing=(fault, *found.missing)) if fault else found
+    faults = [fault] if (fault := _fault_of(path)) else []
+    kept = Kept()
+    try:
+        kept = kept_beside(path)
+    except DumpError as error:
+        faults.append(_said("what is kept beside the dump", error))
+    found = triage_memory(dump, vmcoreinfo.parse(dump.info), kept)
+    return replace(found, missing=(*faults, *found.missing))
 
 
 def find_vmcore(where: Path) -> Path | None:
@@ -48,8 +54,14 @@ def find_vmcore(where: Path) -> Path | None:
     return next((path for path in found if _is_vmcore(path)), None)
 
 
-def triage_memory(memory: Memory, info: dict[str, str]) -> LinuxTriage:
-    """Say what a kernel's memory tells; what cannot be read of it is in `missing`, and the rest is told."""
+def triage_memory(memory: Memory, info: dict[str, str], kept: Kept | None = None) -> LinuxTriage:
+    """Say what a kernel's memory tells; what cannot be read of it is in `missing`, and the rest is told.
+
+    Args:
+        memory: the dump.
+        info: the pairs of VMCOREINFO.
+        kept: what of the kernel lies beside the dump.
+    """
     missing: list[str] = []
     log: tuple[LogLine, ...] = ()
     try:
@@ -58,7 +70,7 @@ def triage_memory(memory: Memory, info: dict[str, str]) -> LinuxTriage:
         missing.append(_said("the kernel log", error))
     kernel: Kernel | None = None
     try:
-        kernel, unnamed = load_kernel(memory, info)
+        kernel, unnamed = load_kernel(memory, info, kept)
         missing += unnamed
     except DumpError as error:
         missing.append(_said("tasks, stacks, locks, load and memory", error))
