@@ -74,6 +74,7 @@ class HypervController:
         self._deadline = deadline
         self._session: WinrmSession | None = None
         self._id = ""
+        self._place = endpoint.address
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ class HypervController:
 
     def guest(self, deadline: Deadline) -> GuestState:
         """Power, heartbeat, integration services, and when it was started by our clock."""
-        return self.machine(deadline).guest(datetime.now(UTC), self._endpoint.address)
+        return self.machine(deadline).guest(datetime.now(UTC), self._place)
 
     def machine(self, deadline: Deadline) -> VirtualMachine:
         """State, heartbeat, uptime and integration services. Raises: AdapterError."""
@@ -161,6 +162,7 @@ class HypervController:
 
     def _find(self, endpoint: HypervEndpoint) -> Found:
         self.__exit__()
+        self._place = endpoint.address
         self._session = WinrmSession(endpoint.target(self._credential), self._deadline)
         return found_in(self._ask("hyperv_find", self._deadline, vm=endpoint.vm)[1], endpoint.vm)
 
@@ -173,7 +175,7 @@ class HypervController:
             self._session.run(call, deadline)
         except DeadlineError as error:
             if bytes(call.stdout).strip() == _ASKING:
-                raise _vmms_is_stuck(self._endpoint, deadline) from error
+                raise _vmms_is_stuck(self._place, deadline) from error
             raise
         return bytes(call.stdout), _answer(call)
 
@@ -187,9 +189,9 @@ def _answer(call: Call) -> Mapping[str, Any]:
     return answer_of(bytes(call.stdout))
 
 
-def _vmms_is_stuck(endpoint: HypervEndpoint, deadline: Deadline) -> DeadlineError:
+def _vmms_is_stuck(place: str, deadline: Deadline) -> DeadlineError:
     return DeadlineError(
-        f"the Hyper-V host {endpoint.address} answers, and its management service (vmms) does not: "
+        f"the Hyper-V host {place} answers, and its management service (vmms) does not: "
         f"Get-VM did not return within {deadline.seconds:g} s",
         hint="No NMI can pass through a stuck vmms. Collect from the Hyper-V host itself: a process dump of "
         "vmms.exe and a live kernel dump. Machines run on while vmms is restarted.",

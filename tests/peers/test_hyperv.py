@@ -227,6 +227,7 @@ def test_the_node_that_owns_the_machine_is_asked(tmp_path: Path) -> None:
         made = controller(first, tmp_path, nodes={"HV03": "127.0.0.2"})
         with made as logged_in:
             assert logged_in.send_nmi(soon()).outcome is NmiOutcome.SENT
+            assert logged_in.guest(soon()).runs_on == "127.0.0.2"
     assert (here.nmis, there.nmis) == ([], [ID])
 
 
