@@ -83,8 +83,10 @@ def audit(
     _one_of("--since", since, "", "last")
     if [everyone, bool(hosts), bool(group), retry_from is not None].count(True) != 1:
         raise typer.BadParameter("name the hosts, or give --all, --group or --retry-from", param_hint="HOSTS")
-    if (changed and not since) or (since and max_age is not None):
-        raise typer.BadParameter("--changed needs it, and --max-age rules it out", param_hint="--since")
+    if changed and not since:
+        raise typer.BadParameter("say since when: --since last", param_hint="--changed")
+    if since and max_age is not None:
+        raise typer.BadParameter("it asks nobody, so nothing is new for --since", param_hint="--max-age")
 
     from collector.checks.audit import worst
     from collector.fleet.failures import MaxFailures
@@ -93,6 +95,8 @@ def audit(
 
     files = [_parsed("--report", text, Report.parse) for text in reports or []]
     limit = _parsed("--max-failures", max_failures, MaxFailures.parse) if max_failures else None
+    for file in files:
+        file.check()
     known = settings(config)
     chosen = _unanswered(known, retry_from) if retry_from else chosen_hosts(known, hosts, group)
     watch = _unwatched if output == "nagios" else as_they_come
@@ -103,9 +107,9 @@ def audit(
         seen, found = _compared(known, chosen, history, lambda: _asked(known, chosen, seconds, limit, watch))
     else:
         seen = _asked(known, chosen, seconds, limit, watch)
+    _show(seen, found if since else None, remedy or ("changes" if changed else output))
     for file in files:
         file.write(seen)
-    _show(seen, found if since else None, remedy or ("changes" if changed else output))
     raise typer.Exit(Status[worst(one.level for one in seen).name])
 
 
@@ -183,6 +187,8 @@ def _show(seen: Sequence[HostAudit], found: Sequence[Change] | None, view: str) 
     elif view == "table":
         as_text.audits(seen)
     if found is not None and view in ("table", "changes"):
+        if view == "table":
+            print()
         changes(found)
 
 

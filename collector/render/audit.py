@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from collector.case.wording import size, span
 from collector.checks.audit import worst
+from collector.inventory.folding import fold
 from collector.model.audit import CheckVerdict, HostAudit
 from collector.model.host import Platform
 from collector.model.result import Outcome
 from collector.model.verdict import Level
 from collector.render.console import out, plain, word
-from collector.render.fleet import count, fleet
+from collector.render.fleet import count, fleet, groups
 from collector.render.reports import worst_first
 from collector.render.text import printable
 
@@ -32,28 +33,36 @@ def audits(seen: Sequence[HostAudit]) -> None:
 def remedies(seen: Sequence[HostAudit], language: str) -> None:
     """Commands that would mend the hosts that speak `language`, sh or powershell. Nothing runs them.
 
-    They are for root, or for an administrator, on each of the hosts; the others are only named.
+    They are for root, or for an administrator, on each of the hosts; the others are only named. Hosts that
+    need the same are one block.
     """
+    together: dict[tuple[str, ...], list[str]] = {}
     for one in worst_first(seen):
         other = "powershell" if one.platform is Platform.WINDOWS else "sh"
-        if other != language:
-            print(f"# {_one_line(one.host)} ({one.platform}): see --remedy {other}\n")
-            continue
-        lines: dict[str, str] = {}
-        for verdict in one.verdicts:
-            for command in verdict.commands:
-                lines.setdefault(command, verdict.id)
-        by_hand = [v for v in one.verdicts if v.remedy and not v.commands]
-        print(f"# {_one_line(one.host)} ({one.platform}): {one.level}")
-        for command in sorted(lines, key=lambda line: line in _LAST):
-            print(f"{command}  # {lines[command]}" if command not in _LAST else command)
-        for verdict in by_hand:
-            print(f"# by hand: {verdict.remedy} ({verdict.id})")
+        block = (f"{one.level}", *_mending(one)) if other == language else (f"see --remedy {other}",)
+        together.setdefault((one.platform, *block), []).append(one.host)
+    for (platform, head, *lines), hosts in together.items():
+        print(f"# {_one_line(fold(hosts))} ({platform}): {head}")
+        for line in lines:
+            print(line)
         print()
 
 
+def _mending(one: HostAudit) -> Iterator[str]:
+    """Each command once, with the check that it is for, and then what no command can do."""
+    commands: dict[str, str] = {}
+    for verdict in one.verdicts:
+        for command in verdict.commands:
+            commands.setdefault(command, verdict.id)
+    for command in sorted(commands, key=lambda line: line in _LAST):
+        yield command if command in _LAST else f"{command}  # {commands[command]}"
+    for verdict in one.verdicts:
+        if verdict.remedy and not verdict.commands:
+            yield f"# by hand: {verdict.remedy} ({verdict.id})"
+
+
 def nagios(seen: Sequence[HostAudit]) -> None:
-    """One status line with figures, then a line for each host that is not ok: the plugin guidelines' form."""
+    """A status line with figures, then those that are not ok, alike ones in a line: the guidelines' form."""
     level = worst(one.level for one in seen)
     ordered = worst_first(seen)
     text = f"{ordered[0].host}: {ordered[0].reason}"
@@ -61,9 +70,9 @@ def nagios(seen: Sequence[HostAudit]) -> None:
         text = f"{count(seen)}; {text}" if level is not Level.OK else count(seen)
     print(f"{level.upper()} - {_status(text)} | {_figures(seen)}")
     if len(seen) > 1:
-        for one in ordered:
-            if one.level is not Level.OK:
-                print(_status(f"{one.level.upper()} - {one.host}: {one.reason}"))
+        for group in groups(ordered):
+            if group.level is not Level.OK:
+                print(_status(f"{group.level.upper()} - {group.names}: {group.reason}"))
 
 
 def _host(one: HostAudit) -> None:

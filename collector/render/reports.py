@@ -35,6 +35,19 @@ class Report:
             raise ValueError(f"{text!r} is not FORMAT:PATH with one of: {', '.join(FORMATS)}")
         return cls(name, Path(path))
 
+    def check(self) -> None:
+        """Refuse a path that cannot be written, before anything is asked whose answer would be lost.
+
+        Raises:
+            StorageError: its folder is not there, or may not be written.
+        """
+        folder = self.path.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise StorageError(
+                f"the report {self.path} cannot be written: its folder is not there, or not yours",
+                hint="Make the folder, or name another.",
+            )
+
     def write(self, audits: Sequence[HostAudit]) -> None:
         """Replace the file, so that a reader sees all of the old one or all of the new one.
 

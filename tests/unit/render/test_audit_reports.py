@@ -131,6 +131,13 @@ def test_a_report_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
 
 
+def test_a_folder_that_is_not_there_is_told_before_anybody_is_asked(tmp_path: Path) -> None:
+    Report("json", tmp_path / "out.json").check()
+    with pytest.raises(StorageError, match="its folder is not there"):
+        Report("json", tmp_path / "no" / "out.json").check()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_json_report_says_who_answered(tmp_path: Path) -> None:
     Report("json", tmp_path / "out.json").write(FLEET)
     document = json.loads((tmp_path / "out.json").read_text())

@@ -8,7 +8,7 @@ import pytest
 
 from collector.model.result import Outcome
 from collector.model.verdict import Level
-from collector.render.audit import audits
+from collector.render.audit import audits, nagios
 from collector.render.fleet import Group, as_they_come, count, groups
 from tests.unit.fleet.audits import audit, check
 
@@ -51,6 +51,17 @@ def test_the_screen_shows_the_worst_first_and_each_remedy_once(capsys: pytest.Ca
     assert places == sorted(places)
     assert shown.count("KD-1 db[01-02]: do something") == 1
     assert "43 of 45 answered" in shown
+
+
+def test_a_plugin_says_those_that_are_alike_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    nagios(FLEET)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(
+        "CRITICAL - 43 of 45 answered: 2 critical, 1 warning, 2 unknown, 40 ok; db01: "
+    )
+    assert [line.partition(":")[0] for line in lines[1:]] == [
+        "CRITICAL - db[01-02]", "WARNING - db03", "UNKNOWN - old[7-8]",
+    ]  # fmt: skip
 
 
 def test_without_a_terminal_the_rows_pass_in_silence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,3 +47,13 @@ def test_the_restart_of_windows_comes_once_and_last(
     assert lines[-1] == "Restart-Computer"
     assert any("NMICrashDump" in line for line in lines)
     assert not any("systemctl" in line for line in lines)
+
+
+def test_hosts_that_need_the_same_are_one_block(
+    fleet: list[HostAudit], capsys: pytest.CaptureFixture[str]
+) -> None:
+    linux = fleet[1]
+    remedies([replace(linux, host=f"db{number:02}") for number in range(1, 41)], "sh")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "# db[01-40] (linux): critical"
+    assert len([line for line in lines if line.startswith("systemctl")]) == 1
