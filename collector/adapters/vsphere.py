@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from collector.adapters.base import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
+from collector.adapters.base import (
+    GuestState,
+    LogEvent,
+    NmiAnswer,
+    NmiOutcome,
+    PowerState,
+    RemoteFile,
+    SnapshotPrice,
+)
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_https import Server, Trust
 from collector.errors import InventoryError, MissingExtraError, UnreachableError
@@ -86,10 +94,10 @@ class VsphereEndpoint(Endpoint):
 
 
 class VsphereController:
-    """Implements `Power`, `GuestView`, `Screen`, `EventLog`, `NmiInjector` and `Notices`. For one thread.
+    """Implements `Power`, `GuestView`, `Screen`, `EventLog`, `NmiInjector`, `MemorySnapshot` and `Notices`.
 
-    Entering logs in and finds the virtual machine. A screenshot is the server's own: it stays in the folder
-    of the machine, as a file of some kilobytes, for removing it would need the right to delete disks there.
+    For one thread. Entering logs in and finds the virtual machine. A screenshot is the server's own: it stays
+    in the machine's folder, as a file of some kilobytes, as removing it needs the right to delete disks.
 
     Raises on entry:
         HostKeyError: the server's certificate is not proved; no credential was sent.
@@ -158,6 +166,24 @@ class VsphereController:
         from collector.adapters.vsphere_guest import events
 
         return events(*self._machine(), deadline)
+
+    def snapshot_price(self, deadline: Deadline) -> SnapshotPrice:
+        """The machine's memory, in files on its datastore."""
+        from collector.adapters.vsphere_snapshot import price
+
+        return price(*self._machine(), deadline)
+
+    def take_snapshot(self, name: str, deadline: Deadline) -> Sequence[RemoteFile]:
+        """A snapshot with memory, of a machine that goes on; its files are on the datastore."""
+        from collector.adapters.vsphere_snapshot import take
+
+        return take(*self._machine(), name, deadline)
+
+    def remove_snapshot(self, name: str, deadline: Deadline) -> None:
+        """Only the snapshot of this name: what others took stays."""
+        from collector.adapters.vsphere_snapshot import remove
+
+        remove(*self._machine(), name, deadline)
 
     def send_nmi(self, deadline: Deadline) -> NmiAnswer:
         """One NMI by the first way that the server has."""

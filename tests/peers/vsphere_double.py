@@ -23,6 +23,7 @@ from tests.peers.soap_wire import Call
 from tests.peers.vsphere_collector import PropertyReader, value
 from tests.peers.vsphere_files import answer_file, search
 from tests.peers.vsphere_world import Datastore, Node, Vm, World
+from tests.peers.vsphere_snapshots import Snapshots
 
 USER, PASSWORD = "oncall@vsphere.local", "correct horse"
 _numbers = itertools.count(1)
@@ -64,7 +65,7 @@ class EventCollector(Node):
         return {"latestPage": vim.event.Event.Array(newest[: self.size])}
 
 
-class VsphereDouble(SoapServer):
+class VsphereDouble(Snapshots, SoapServer):
     """Between `__enter__` and `__exit__`, serves `world`; what went wrong is set by `rules`.
 
     Args:

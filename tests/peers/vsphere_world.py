@@ -135,6 +135,7 @@ class Vm(Node):
     memory_mb: int = 4096
     nmis: list[float] = field(default_factory=list)
     crashes: float | None = None
+    more: dict[str, Any] = field(default_factory=dict)  # properties by their names
     screen: bytes = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
     def nmi(self) -> None:
@@ -173,6 +174,7 @@ class Vm(Node):
             "guestHeartbeatStatus": self._heartbeat(),
             "config": self._config(),
             "datastore": vim.Datastore.Array([self.datastore.ref]),
+            **self.more,
         }
 
     def _runtime(self) -> Any:
