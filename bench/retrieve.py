@@ -76,10 +76,12 @@ class Result:
     rss: list[float] = field(default_factory=list)
 
 
-def measure(command: list[str], result: Result) -> None:
-    """Run `command`, and note what it and its children cost."""
+def measure(command: list[str], result: Result, *, quiet: bool = False) -> None:
+    """Run `command`, and note what it and its children cost; `quiet` takes its errors away, too."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if quiet else None
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -125,10 +127,10 @@ def main(mebibytes: int = 512, rounds: int = 5) -> None:
         show(results, mebibytes, bare.rss[0])
 
 
-def show(results: dict[str, Result], mebibytes: int, bare: float) -> None:
-    reference = results[REFERENCE]
+def show(results: dict[str, Result], mebibytes: int, bare: float, reference_label: str = REFERENCE) -> None:
+    reference = results[reference_label]
     wall, cpu = statistics.median(reference.wall), statistics.median(reference.cpu)
-    print(f"{mebibytes} MiB, medians; reference: {REFERENCE}")
+    print(f"{mebibytes} MiB, medians; reference: {reference_label}")
     print(f"{'':26}{'wall s':>8}{'MB/s':>7}{'speed':>7}{'CPU s':>7}{'CPU x':>7}{'RSS +MiB':>10}")
     for label, result in results.items():
         own, used = statistics.median(result.wall), statistics.median(result.cpu)

@@ -80,7 +80,7 @@ def drive(
     shares = _DRIVE.format(name=name, path=path, read_only="no" if writable else "yes")
     with smbd(folder, *settings, shares, level="1 auth_audit:3") as server:
         user = getpass.getuser()
-        command = [tool("smbpasswd", package="samba"), "-c", server.config, "-s", "-a", user]
+        command = [tool("pdbedit", package="samba"), "-s", server.config, "-a", "-u", user, "-t"]
         said = f"{_PASSWORD}\n{_PASSWORD}\n".encode()
         subprocess.run(command, input=said, check=True, timeout=20, capture_output=True)
         yield Smbd(server.port, server.pid, server.log, server.config, user, _PASSWORD)

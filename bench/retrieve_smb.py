@@ -1,0 +1,148 @@
+"""Copy one file over SMB on loopback into a case: our reader against Samba's smbclient.
+
+    python bench/retrieve_smb.py [MEBIBYTES] [ROUNDS]
+
+Once directly and once through a proxy that makes 5 ms of round-trip time (many kernels have no netem). Every
+round runs all of them, one after the other, each in a process of its own. Ours writes into a case folder and
+hashes with SHA-256, as `collect` does; smbclient only writes. Wall and client CPU (user and system) are
+medians in seconds; RSS is the peak in MiB above a bare interpreter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from retrieve import MIB, Result, measure, show
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the test's servers
+
+from tests.peers.samba import drive
+from tests.peers.server import free_port, tool, wait_for_port
+
+REFERENCE = "smbclient get, signed"
+ROUND_TRIP = 0.005
+
+
+def ours(port: int, user: str, folder: Path, encrypt: bool) -> str:
+    from collector.adapters.limits import Deadline
+    from collector.adapters.smb import SmbChannel, SmbEndpoint
+    from collector.case.folder import CaseFolder
+    from collector.case.partfile import PartFile
+    from collector.model.host import Credential, SecretRef
+
+    case = CaseFolder.create(folder, "db01", datetime.now(UTC))
+    credential = Credential("win", username=user, password=SecretRef("env", "PASSWD", Path()))
+    endpoint = SmbEndpoint(address="127.0.0.1", port=port, encrypt=encrypt)
+    with SmbChannel(endpoint, credential, Deadline.after(30)) as channel:
+        size = channel.stat("/C:/source", Deadline.after(30)).size
+        with PartFile.open(case, "dump/source", "source", size=size) as part:
+            for chunk in channel.read("/C:/source", 0, 60.0):
+                part.write(chunk)
+            return part.finish().sha256
+
+
+def delay(target: int, port: int) -> None:
+    """Pass everything on to the loopback port `target`, half a round trip later."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        while True:
+            client, _ = listener.accept()
+            server = socket.create_connection(("127.0.0.1", target))
+            for source, sink in ((client, server), (server, client)):
+                sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    on_the_way: queue.Queue[tuple[float, bytes]] = queue.Queue(256)
+
+    def arrive() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = on_the_way.get()
+                time.sleep(max(0.0, due - time.monotonic()))
+                if not data:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
+                sink.sendall(data)
+
+    threading.Thread(target=arrive, daemon=True).start()
+    data = b"first"
+    while data:
+        try:
+            data = source.recv(256 * 1024)
+        except OSError:
+            data = b""
+        on_the_way.put((time.monotonic() + ROUND_TRIP / 2, data))
+
+
+@contextlib.contextmanager
+def delayed(target: int) -> Iterator[int]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, __file__, "delay", str(target), str(port)])
+    try:
+        wait_for_port(port)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def compare(port: int, user: str, source: Path, folder: Path, rounds: int) -> None:
+    client = [tool("smbclient", package="smbclient"), "//127.0.0.1/C$", "-p", str(port), "-U", user,
+              "-m", "SMB3", "-c", f"get source {folder}/copy"]  # fmt: skip
+    own = [sys.executable, __file__, "ours", str(port), user, str(folder)]
+    commands = {
+        REFERENCE: [*client, "--client-protection=sign"],
+        "hang-collector, signed": [*own, "sign"],
+        "smbclient get, encrypted": [*client, "--client-protection=encrypt"],
+        "hang-collector, encrypted": [*own, "encrypt"],
+    }
+    bare = Result()
+    measure([sys.executable, "-c", "pass"], bare)
+    results = {label: Result() for label in commands}
+    for round_ in range(rounds):
+        for label, command in commands.items():
+            measure(command, results[label], quiet=True)
+            if round_ == 0:
+                copy = next(path for path in (folder / "copy", *folder.rglob("dump/source")) if path.exists())
+                subprocess.run([tool("cmp", package="diffutils"), source, copy], check=True)
+            for path in (folder / "copy", *folder.rglob("dump/source")):
+                path.unlink(missing_ok=True)
+    show(results, source.stat().st_size // MIB, bare.rss[0], REFERENCE)
+
+
+def main(mebibytes: int = 1024, rounds: int = 5) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        shared, folder = Path(name, "shared"), Path(name, "cases")
+        shared.mkdir()
+        folder.mkdir()
+        with (shared / "source").open("wb") as file:
+            for _ in range(mebibytes):
+                file.write(os.urandom(MIB))
+        with drive(Path(name, "samba"), shared) as server:
+            os.environ["PASSWD"] = server.password  # smbclient reads it there, too
+            print("direct: ", end="")
+            compare(server.port, server.user, shared / "source", folder, rounds)
+            with delayed(server.port) as port:
+                print(f"\n{ROUND_TRIP * 1000:g} ms of round-trip time: ", end="")
+                compare(port, server.user, shared / "source", folder, rounds)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["ours"]:
+        print(ours(int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]), sys.argv[5] == "encrypt"))
+    elif sys.argv[1:2] == ["delay"]:
+        delay(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main(*(int(word) for word in sys.argv[1:]))
