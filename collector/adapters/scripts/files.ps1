@@ -10,7 +10,7 @@ try {
     else {
         $items = New-Object IO.FileInfo $Arguments.path
     }
-    $entries = foreach ($item in $items) {
+    $entries = @(foreach ($item in $items) {
         $folder = [bool]($item.Attributes -band [IO.FileAttributes]::Directory)
         @{
             name     = $item.Name
@@ -18,8 +18,8 @@ try {
             size     = $(if ($folder) { 0 } else { $item.Length })
             modified = $item.LastWriteTimeUtc.ToFileTimeUtc()
         }
-    }
-    $answer = @{ entries = @($entries) }
+    })
+    $answer = @{ entries = $entries }
 }
 catch [IO.FileNotFoundException], [IO.DirectoryNotFoundException] {
     $answer = @{ failed = 'absent'; words = "$_" }

@@ -2,7 +2,7 @@
 Set-StrictMode -Version 2.0
 $logs = 'Microsoft-Windows-Hyper-V-VMMS-Admin', 'Microsoft-Windows-Hyper-V-Worker-Admin'
 $since = (Get-Date).AddDays(-2)
-$events = foreach ($log in $logs) {
+$events = @(foreach ($log in $logs) {
     Get-WinEvent -FilterHashtable @{ LogName = $log; StartTime = $since } -MaxEvents 2000 -ErrorAction SilentlyContinue |
         Where-Object { $_.ToXml() -like "*$($Arguments.id)*" } |
         Select-Object -First 200 |
@@ -15,5 +15,5 @@ $events = foreach ($log in $logs) {
                 text = [string]$_.Message
             }
         }
-}
-ConvertTo-Json -InputObject @{ events = @($events) } -Depth 3 -Compress
+})
+ConvertTo-Json -InputObject @{ events = $events } -Depth 3 -Compress

@@ -7,14 +7,14 @@ $vm = Get-WmiObject -Namespace $space -Class Msvm_ComputerSystem | Where-Object 
 $settings = $vm.GetRelated('Msvm_VirtualSystemSettingData') |
     Where-Object { $_.VirtualSystemType -eq 'Microsoft:Hyper-V:System:Realized' }
 $width, $height = 1024, 768
-$head = @($vm.GetRelated('Msvm_VideoHead'))
-if ($head.Count -gt 0 -and $head[0].CurrentHorizontalResolution -gt 0) {
-    $width = [Math]::Min(1920, [int]$head[0].CurrentHorizontalResolution)
-    $height = [Math]::Min(1200, [int]$head[0].CurrentVerticalResolution)
+$heads = @($vm.GetRelated('Msvm_VideoHead') | Where-Object { $_.CurrentHorizontalResolution -gt 0 })
+if ($heads.Count -gt 0) {
+    $width = [Math]::Min(1920, [int]@($heads[0].CurrentHorizontalResolution)[0])
+    $height = [Math]::Min(1200, [int]@($heads[0].CurrentVerticalResolution)[0])
 }
 $service = Get-WmiObject -Namespace $space -Class Msvm_VirtualSystemManagementService
 $result = $service.GetVirtualSystemThumbnailImage($settings.__PATH, [uint16]$width, [uint16]$height)
 if ($result.ReturnValue -eq 0 -and $result.ImageData) {
-    [Convert]::ToBase64String($result.ImageData)
+    [Convert]::ToBase64String([byte[]]$result.ImageData)
 }
 ConvertTo-Json -InputObject @{ code = $result.ReturnValue; width = $width; height = $height } -Compress
