@@ -190,10 +190,11 @@ class VsphereController:
         if self._entered is None or deadline.expired:
             why = "the time was up" if deadline.expired else "there is no session any more"
             return NmiAnswer(NmiOutcome.NOT_SENT, f"nothing was put on the wire: {why}")
+        from collector.adapters.vsphere_bundle import support_bundle
         from collector.adapters.vsphere_ladder import climb, send_nmi_method
 
         session, vm = self._entered
-        return climb([send_nmi_method(session, vm._GetMoId())], deadline)
+        return climb([send_nmi_method(session, vm._GetMoId()), support_bundle(session, vm)], deadline)
 
     def _machine(self) -> tuple[VsphereSession, Any]:
         if self._entered is None:

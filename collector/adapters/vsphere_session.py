@@ -108,6 +108,7 @@ class VsphereSession:
         content: the entry points of the API.
         stub: what pyVmomi's objects of this session call through.
         vcenter: False at an ESXi host.
+        server: where it is, and how it is proved.
 
     Raises:
         UnreachableError, DeadlineError: it is not there, or silent.
@@ -118,7 +119,7 @@ class VsphereSession:
 
     def __init__(self, server: Server, user: str, password: str, deadline: Deadline) -> None:
         self.where = server.url
-        self._server = server
+        self.server = server
         self._https = Https(server)
         try:
             self.stub = Stub(self._https, _version(self._https, deadline))
@@ -146,7 +147,7 @@ class VsphereSession:
 
         Faults are raised as they are: what they prove is for the caller to say.
         """
-        https = Https(self._server)
+        https = Https(self.server)
         try:
             https.connect(deadline)
             stub = Stub(https, self.stub.version, self.stub.cookie)
@@ -158,7 +159,7 @@ class VsphereSession:
     @contextlib.contextmanager
     def files(self) -> Iterator[tuple[Https, dict[str, str]]]:
         """A connection of its own for downloads, and the headers that carry the session."""
-        https = Https(self._server)
+        https = Https(self.server)
         try:
             yield https, {"Cookie": f'{_COOKIE}="{self.stub.cookie}"'}
         finally:

@@ -39,3 +39,8 @@ def make_certificate(
     path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
     path.chmod(0o600)
     return path
+
+
+def fingerprint(path: Path) -> str:
+    """The SHA-256 of the certificate in a file that `make_certificate` wrote, as 64 digits."""
+    return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()

@@ -11,6 +11,7 @@ import math
 import secrets
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import Counter
@@ -89,6 +90,7 @@ class SoapServer:
         self.rules: dict[str, Rule] = {}
         self.sessions: dict[str, Session] = {}
         self.idle = 1800.0
+        self.mistakes: list[BaseException | None] = []
         self.stopping = threading.Event()
         self.lock = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,6 +109,7 @@ class SoapServer:
         self.listener.hang_up()
         self.listener.server_close()
         self._thread.join()
+        assert not self.mistakes, self.mistakes
 
     def present(self, certificate: Path) -> None:
         """Show another certificate from now on."""
@@ -188,7 +191,10 @@ class _Listener(http.server.ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """A client that went away is no news; a mistake of this server's own is."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.soap.mistakes.append(error)
 
 
 class _Exchange(http.server.BaseHTTPRequestHandler):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
-import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -37,7 +35,7 @@ from collector.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from tests.peers.certificate import make_certificate
+from tests.peers.certificate import fingerprint, make_certificate
 from tests.peers.soap_server import ADDRESS, Rule, Trouble
 from tests.peers.vsphere import credential, endpoint, logged_in
 from tests.peers.vsphere_double import VsphereDouble
@@ -47,6 +45,7 @@ from tests.peers.vsphere_world import Vm
 @pytest.fixture(params=[True, False], ids=["vcenter", "esxi"])
 def double(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VsphereDouble]:
     with VsphereDouble(tmp_path, vcenter=request.param) as running:
+        running.world.host.name = ADDRESS
         yield running
 
 
@@ -57,11 +56,6 @@ def app07(double: VsphereDouble) -> Vm:
 
 def soon() -> Deadline:
     return Deadline.after(30)
-
-
-def fingerprint(double: VsphereDouble) -> str:
-    pem = double.certificate.read_text()
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])).hexdigest()
 
 
 def test_the_controller_has_its_capabilities() -> None:
@@ -88,7 +82,7 @@ def test_the_guest_is_described(double: VsphereDouble, app07: Vm, tmp_path: Path
     with logged_in(double, tmp_path, "app07") as controller:
         guest = controller.guest(soon())
     assert (guest.power, guest.heartbeat, guest.tools) == (PowerState.ON, "red", "guestToolsRunning")
-    assert (guest.question, guest.runs_on) == ("The disk is full. Retry?", "esx01.example.com")
+    assert (guest.question, guest.runs_on) == ("The disk is full. Retry?", ADDRESS)
     assert guest.boot_time == datetime(2026, 7, 1, 8, tzinfo=UTC)
 
 
@@ -209,7 +203,7 @@ def test_a_certificate_that_nobody_knows_gets_no_password(
 def test_a_pinned_certificate_is_believed_until_it_changes(
     double: VsphereDouble, app07: Vm, tmp_path: Path
 ) -> None:
-    pin = fingerprint(double)
+    pin = fingerprint(double.certificate)
     with logged_in(double, tmp_path, "app07", certificate_sha256=f"SHA256:{pin.upper()}") as controller:
         assert controller.power_state(soon()) is PowerState.ON
         double.present(make_certificate(tmp_path / "new.pem", address=ADDRESS))
@@ -344,6 +338,7 @@ def test_a_fault_proves_a_refusal_or_nothing(
     double: VsphereDouble, app07: Vm, tmp_path: Path, fault: vmodl.MethodFault, outcome: NmiOutcome
 ) -> None:
     double.rules["SendNMI"] = Rule(Trouble.FAULT, fault=fault)
+    double.cgi_status = 403
     with logged_in(double, tmp_path, "app07") as controller:
         answer = controller.send_nmi(soon())
     assert answer.outcome is outcome
@@ -416,6 +411,7 @@ def test_a_server_that_is_gone_before_the_nmi_gets_none(
 def test_a_server_older_than_the_method_is_told_so(tmp_path: Path, version: str) -> None:
     with VsphereDouble(tmp_path, api_version=version) as double:
         vm = double.world.add_vm("app07")
+        double.world.host.name = ADDRESS
         with logged_in(double, tmp_path, "app07") as controller:
             answer = controller.send_nmi(soon())
     sent = version != "5.5"

@@ -55,6 +55,7 @@ def one_machine(rule: Rule | None) -> Iterator[tuple[VsphereController, VsphereD
     """The controller of the one machine of a vCenter that follows `rule` when it is asked for an NMI."""
     with tempfile.TemporaryDirectory() as folder, VsphereDouble(Path(folder)) as double:
         double.world.add_vm("app07")
+        double.world.host.name = ADDRESS  # where nothing listens on the port of ESXi
         if rule is not None:
             double.rules["SendNMI"] = rule
         with logged_in(double, Path(folder), "app07") as controller:

@@ -122,10 +122,14 @@ def value(node: Node, path: str) -> Any:
     """
     first, *rest = path.split(".")
     try:
-        node.kind._GetPropertyInfo(first)
+        kind = node.kind._GetPropertyInfo(first).type
         found = node.properties().get(first)
         for part in rest:
-            found = getattr(found, part) if found is not None else None
+            if found is None:
+                return None
+            kind, found = found._GetPropertyInfo(part).type, getattr(found, part)
     except AttributeError as error:
         raise vmodl.query.InvalidProperty(msg=f"Invalid property: {path}", name=path) from error
+    if isinstance(found, list):
+        return kind(found) if found else None  # a plain list does not say of what
     return found

@@ -18,12 +18,13 @@ from typing import Any
 
 from pyVmomi import vim, vmodl
 
+from tests.peers.certificate import fingerprint
 from tests.peers.soap_server import ADDRESS, Handler, Session, SoapServer
 from tests.peers.soap_wire import Call
 from tests.peers.vsphere_collector import PropertyReader, value
 from tests.peers.vsphere_files import answer_file, search
-from tests.peers.vsphere_world import Datastore, Node, Vm, World
 from tests.peers.vsphere_snapshots import Snapshots
+from tests.peers.vsphere_world import Datastore, Node, Vm, World
 
 USER, PASSWORD = "oncall@vsphere.local", "correct horse"
 _numbers = itertools.count(1)
@@ -85,6 +86,7 @@ class VsphereDouble(Snapshots, SoapServer):
         self.task_seconds = 0.1
         self.task_fault: Any = None
         self.file_status: int | None = None  # for every file, whatever was asked
+        self.fingerprint = fingerprint(self.certificate)  # of the ESXi host, by vCenter
         self.cgi_delay = 0.2
         self.cgi_status = 200
         self.tickets: dict[str, str] = {}
@@ -228,7 +230,10 @@ class VsphereDouble(Snapshots, SoapServer):
     def on_AcquireGenericServiceTicket(self, call: Call, session: Session | None) -> Any:
         ticket = secrets.token_hex(16)
         self.tickets[ticket] = call.arguments["spec"].url
-        return vim.SessionManager.GenericServiceTicket(id=ticket, hostName=self.world.host.name)
+        shown = vim.vm.CertThumbprint(thumbprint=self.fingerprint, hashAlgorithm="sha256")
+        return vim.SessionManager.GenericServiceTicket(
+            id=ticket, hostName=self.world.host.name, certThumbprintList=[shown]
+        )
 
     def on_HasPrivilegeOnEntity(self, call: Call, session: Session | None) -> Any:
         return [privilege not in self.denied for privilege in call.arguments["privId"]]
