@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from collector.errors import DumpError
 
@@ -130,6 +130,15 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Neighbour(Protocol):
+    """A source that knows which files lie beside it."""
+
+    def size_beside(self, suffix: str) -> int | None:
+        """Bytes of the file that differs in its suffix alone; None when there is none."""
+        ...
+
+
 class Buffer:
     """A source over bytes that are already in memory."""
 
@@ -189,6 +198,14 @@ class DumpFile:
                 hint="The medium may be failing; copy the dump again.",
             ) from error
         return b"".join(parts)
+
+    def size_beside(self, suffix: str) -> int | None:
+        """Bytes of the file that differs in its suffix alone; None when there is none. Raises: DumpError."""
+        beside = self.path.with_suffix(suffix)
+        if not beside.is_file():
+            return None
+        with DumpFile(beside) as file:
+            return file.size
 
 
 def printable(raw: bytes) -> str:

@@ -9,12 +9,12 @@ numbers are little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import PurePosixPath
 
-from collector.dump.report import DumpFile, DumpFormat, DumpReport, Identity, Source, State, printable
+from collector.dump.report import DumpFormat, DumpReport, Identity, Neighbour, Source, State, printable
 from collector.errors import DumpError
 
 _KINDS = {
@@ -25,6 +25,9 @@ _KINDS = {
     b"\xd2\xba\xd2\xba": "checkpoint that must not be restored",
 }
 MAGICS = tuple(_KINDS)
+CHECKPOINTS, MEMORY = (".vmsn", ".vmss"), ".vmem"
+"""The suffixes of a checkpoint, and of the memory that lies beside it under the same name."""
+
 _OLD_FORMAT = MAGICS[0]  # with sizes of 32 bits
 
 _HEADER = struct.Struct("<4sII")  # magic, version, groups
@@ -76,13 +79,23 @@ class _CutError(Exception):
 def inspect(source: Source) -> DumpReport:
     """Say whether every group is in the file, and the memory in it or in the .vmem beside it.
 
-    The .vmem is looked for when `source` is a file here; elsewhere ask `judge`.
+    The .vmem is looked for where `source` knows what lies beside it; elsewhere ask `judge`.
 
     Raises:
         DumpError: the header or a group contradicts the format.
     """
-    beside = source.path.with_suffix(".vmem") if isinstance(source, DumpFile) else None
-    return judge(source, _size(beside))
+    return judge(source, source.size_beside(MEMORY) if isinstance(source, Neighbour) else None)
+
+
+def memory_beside(paths: Iterable[str]) -> dict[str, str]:
+    """Those of `paths` that hold the memory of a checkpoint among them, each with that checkpoint."""
+    known = [PurePosixPath(path) for path in paths]
+    checkpoints = {path.with_suffix(""): str(path) for path in known if path.suffix in CHECKPOINTS}
+    return {
+        str(path): checkpoints[stem]
+        for path in known
+        if path.suffix == MEMORY and (stem := path.with_suffix("")) in checkpoints
+    }
 
 
 def judge(source: Source, vmem: int | None) -> DumpReport:
@@ -190,14 +203,6 @@ class _Window:
     def skip(self, size: int) -> None:
         """Go on behind the next `size` bytes; a `take` there says whether the file has them."""
         self._at += size
-
-
-def _size(path: Path | None) -> int | None:
-    """Return the bytes of the file; None when there is none. Raises: DumpError."""
-    if path is None or not path.is_file():
-        return None
-    with DumpFile(path) as file:
-        return file.size
 
 
 def _damaged(what: str) -> DumpError:

@@ -12,6 +12,7 @@ from collector.dump.first_look import FirstLook
 from collector.dump.identify import inspect_source
 from collector.dump.report import DumpFile, DumpFormat, DumpReport, State
 from collector.dump.verdict import ANY_CRASH, Expected, Verdict, judge
+from collector.dump.vmware import memory_beside
 from collector.errors import CaseError, DumpError
 from collector.run.expected import expected
 
@@ -47,7 +48,12 @@ def inspect_path(path: Path) -> Sequence[Inspected]:
             f"there is no dump in the case {case.name}",
             hint="Its report says why; if the host has one by now, `hang-collector resume` fetches it.",
         )
-    return [inspect_file(case.path / name, expected(case.host, entries, name)) for name in files]
+    parts = memory_beside(files)
+    return [
+        inspect_file(case.path / name, expected(case.host, entries, name))
+        for name in files
+        if name not in parts
+    ]
 
 
 def inspect_file(path: Path, crash: Expected = ANY_CRASH) -> Inspected:
@@ -75,3 +81,19 @@ def inspect_file(path: Path, crash: Expected = ANY_CRASH) -> Inspected:
         identity = replace(identity, cause=look.cause, uptime=look.uptime, hostname=hostname)
         report = replace(report, identity=identity)
     return Inspected(path, judge(report, crash), look, trouble)
+
+
+def as_part(whole: Inspected, path: Path) -> Inspected:
+    """The verdict on a dump, as that of a file which holds a part of it.
+
+    Raises:
+        DumpError: the file cannot be read.
+    """
+    with DumpFile(path) as file:
+        report = replace(
+            whole.verdict.report,
+            reason=f"it belongs to {whole.path.name}: {whole.verdict.report.reason}",
+            size=file.size,
+            expected_size=None,
+        )
+    return Inspected(path, replace(whole.verdict, report=report))

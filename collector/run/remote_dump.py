@@ -64,6 +64,14 @@ class RemoteSource:
         data = b"".join(self._blocks[number] for number in wanted)
         return data[offset - wanted.start * _BLOCK : end - wanted.start * _BLOCK]
 
+    def size_beside(self, suffix: str) -> int | None:
+        """Bytes of the file that differs in its suffix alone, or None. Raises: AdapterError."""
+        beside = str(PurePosixPath(self._path).with_suffix(suffix))
+        try:
+            return self._files.stat(beside, self._deadline).size
+        except FileNotFoundError:
+            return None
+
     def _fetch(self, wanted: range) -> None:
         """Read the blocks that are not here yet, from the first of them on, in one go."""
         missing = [number for number in wanted if number not in self._blocks]

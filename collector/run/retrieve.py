@@ -20,6 +20,7 @@ from collector.adapters.base import FileKind, Files, RemoteFile, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.case.folder import safe_name
 from collector.case.partfile import PartFile, free_space_check
+from collector.dump.vmware import CHECKPOINTS, MEMORY, memory_beside
 from collector.errors import AdapterError, CollectorError, DeadlineError, PeerFailedError, UnreachableError
 from collector.model.host import Platform
 from collector.model.result import Outcome
@@ -74,7 +75,8 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
         beside = _beside(incident, files, wanted, deadline)
         for log in incident.playbook.steps.retrieve.logs:
             failures += _log(incident, inside, log, deadline)
-        for dump in wanted:
+        parts = memory_beside(dump.path for dump in wanted)
+        for dump in [dump for dump in wanted if dump.path not in parts]:
             _look(incident, files, dump, deadline)
     for file in beside:
         failures += _Copy(incident, file, "log", deadline).run()
@@ -256,10 +258,15 @@ class _Copy:
 
 
 def _place(remote: RemoteFile, kind: str) -> str:
-    """Where a remote file lies below `data/`: in the folder of its kind, under its own folder's name."""
+    """Where a remote file lies below `data/`: in the folder of its kind, under its own folder's name.
+
+    A checkpoint and its memory are found by their common stem, so that is made safe by itself.
+    """
     path = PurePosixPath(remote.path)
     folder = "dump" if kind == "dump" else "logs"
-    return f"{folder}/{safe_name(path.parent.name or 'root')}/{safe_name(path.name)}"
+    pair = path.suffix in {*CHECKPOINTS, MEMORY}
+    name = safe_name(path.stem) + path.suffix if pair else safe_name(path.name)
+    return f"{folder}/{safe_name(path.parent.name or 'root')}/{name}"
 
 
 def _home(incident: Incident, source: str, size: int | None = None) -> str | None:

@@ -7,13 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from collector.dump.vmware import memory_beside
 from collector.run.expected import expected
 from collector.run.incident import Incident
-from collector.run.inspect import Inspected, inspect_file
+from collector.run.inspect import Inspected, as_part, inspect_file
 
 
 def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> list[str]:
     """Judge each dump in the case by its content; return what is wrong, in words.
+
+    Memory that lies in a file of its own shares the verdict of the dump that it belongs to.
 
     Args:
         incident: the host and its case.
@@ -22,11 +25,14 @@ def validate(incident: Incident, dumps: Sequence[str], claimed_at: datetime) -> 
     """
     entries = incident.case.journal.entries()
     problems: list[str] = []
-    for path in dumps:
+    parts = memory_beside(dumps)
+    for path in [path for path in dumps if path not in parts]:
         incident.progress.status(f"checking {path}")
         crash = replace(expected(incident.host.name, entries, path), since=claimed_at)
         found = inspect_file(incident.case.path / path, crash)
         _write_down(incident, path, found)
+        for part in [part for part, whole in parts.items() if whole == path]:
+            _write_down(incident, part, as_part(found, incident.case.path / part))
         verdict, report = found.verdict, found.verdict.report
         incident.progress.note(f"{path}: {report.state}: {report.reason}")
         for sentence in filter(None, (verdict.origin, verdict.note)):

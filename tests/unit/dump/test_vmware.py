@@ -71,6 +71,11 @@ def test_the_vmem_of_the_same_name_is_found_beside_a_file(name: str, tmp_path: P
         assert vmware.inspect(file).state is State.COMPLETE
 
 
+def test_memory_belongs_to_the_checkpoint_of_its_name_in_its_folder() -> None:
+    paths = ["a/vm.vmsn", "a/vm.vmem", "b/vm.vmem", "a/other.vmem", "c/vm 2.vmss", "c/vm 2.vmem", "a/vm.png"]
+    assert vmware.memory_beside(paths) == {"a/vm.vmem": "a/vm.vmsn", "c/vm 2.vmem": "c/vm 2.vmss"}
+
+
 @pytest.mark.parametrize("magic", vmware.MAGICS[1:])
 def test_every_kind_of_checkpoint_is_read(magic: bytes) -> None:
     data, _ = make.checkpoint(magic)
