@@ -73,6 +73,7 @@ def _of_case(entries: Sequence[Entry]) -> Mapping[str, object]:
         newest = max(awaited.dumps, key=lambda dump: dump.modified)
         return values | {
             "proof_whole": "yes",
+            "proof_release": checked.data.get("release") or host.get("release"),
             "proof_path": newest.path,
             "proof_bytes": newest.size,
             "proof_seconds": _seconds(entries, newest.modified),

@@ -92,3 +92,11 @@ def test_a_refused_nmi_and_a_damaged_case_are_passed_over(tmp_path: Path) -> Non
     shot(damaged)
     (damaged.path / "journal.jsonl").write_text("{\n")
     assert proof(tmp_path)["proof_whole"] == "yes"
+
+
+def test_the_dump_itself_says_which_kernel_crashed(tmp_path: Path) -> None:
+    """What was recorded while the host still answered may be older than its last update."""
+    case = a_case(tmp_path, 3)
+    case.journal.append("dump.found", path=PATH, bytes=4096, modified=shot(case) + 1.0)
+    case.journal.append("dump.checked", path="data/dump/vmcore", complete=True, release="5.14.9")
+    assert proof(tmp_path)["proof_release"] == "5.14.9"
