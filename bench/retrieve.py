@@ -21,20 +21,25 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the test's servers
-
-from tests.peers.server import tool
-from tests.peers.sshd import Sshd, sshd
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the test's servers, which main imports
 
 MIB = 1024 * 1024
 CIPHER = "aes128-gcm@openssh.com"
 REFERENCE = "OpenSSH sftp get"
 
 
-def ours(server: Sshd, source: Path, target: Path) -> str:
+@dataclass(frozen=True)
+class Server:
+    port: int
+    user: str
+    private_key: Path
+    known_hosts: Path
+
+
+def ours(server: Server, source: Path, target: Path) -> str:
     from collector.adapters.limits import Deadline
-    from collector.adapters.ssh import SshChannel
-    from tests.contract.channels import credential_for, endpoint_for
+    from collector.adapters.ssh import SshChannel, SshEndpoint
+    from collector.model.host import Credential, SecretRef
 
     waiting: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
     digest = hashlib.sha256()
@@ -45,7 +50,11 @@ def ours(server: Sshd, source: Path, target: Path) -> str:
 
     hasher = threading.Thread(target=hash_along)
     hasher.start()
-    channel = SshChannel(endpoint_for(server), credential_for(server), Deadline.after(30))
+    key = SecretRef("file", str(server.private_key), Path())
+    endpoint = SshEndpoint(address="127.0.0.1", port=server.port, known_hosts=server.known_hosts)
+    channel = SshChannel(
+        endpoint, Credential("oncall", username=server.user, private_key=key), Deadline.after(30)
+    )
     with channel, target.open("wb") as file:
         for chunk in channel.read(str(source), 0, 60.0):
             waiting.put(chunk)
@@ -55,7 +64,7 @@ def ours(server: Sshd, source: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
-def paramiko_get(server: Sshd, source: Path, target: Path) -> str:
+def paramiko_get(server: Server, source: Path, target: Path) -> str:
     import paramiko
 
     with paramiko.Transport(("127.0.0.1", server.port)) as transport:
@@ -92,6 +101,9 @@ def measure(command: list[str], result: Result, *, quiet: bool = False) -> None:
 
 
 def main(mebibytes: int = 512, rounds: int = 5) -> None:
+    from tests.peers.server import tool
+    from tests.peers.sshd import sshd
+
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name, sshd(Path(name, "sshd")) as server:
         source, target = Path(name, "source"), Path(name, "target")
         with source.open("wb") as file:
@@ -145,7 +157,7 @@ if __name__ == "__main__":
         import getpass
 
         port, key, known, source_, target_ = sys.argv[2:]
-        peer = Sshd(int(port), 0, getpass.getuser(), Path(key), Path(known), Path())
+        peer = Server(int(port), getpass.getuser(), Path(key), Path(known))
         {"ours": ours, "paramiko_get": paramiko_get}[sys.argv[1]](peer, Path(source_), Path(target_))
     else:
         main(*(int(word) for word in sys.argv[1:]))

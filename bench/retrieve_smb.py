@@ -4,8 +4,8 @@
 
 Once directly and once through a proxy that makes 5 ms of round-trip time (many kernels have no netem). Every
 round runs all of them, one after the other, each in a process of its own. Ours writes into a case folder and
-hashes with SHA-256, as `collect` does; smbclient only writes. Wall and client CPU (user and system) are
-medians in seconds; RSS is the peak in MiB above a bare interpreter.
+hashes with SHA-256, as `collect` does; smbclient only writes, so once more with the hash after it. Wall and
+client CPU (user and system) are medians in seconds; RSS is the peak in MiB above a bare interpreter.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ from pathlib import Path
 
 from retrieve import MIB, Result, measure, show
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the test's servers
-
-from tests.peers.samba import drive
-from tests.peers.server import free_port, tool, wait_for_port
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the test's servers, which main imports
 
 REFERENCE = "smbclient get, signed"
 ROUND_TRIP = 0.005
@@ -88,6 +85,8 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
 
 @contextlib.contextmanager
 def delayed(target: int) -> Iterator[int]:
+    from tests.peers.server import free_port, wait_for_port
+
     port = free_port()
     process = subprocess.Popen([sys.executable, __file__, "delay", str(target), str(port)])
     try:
@@ -99,15 +98,19 @@ def delayed(target: int) -> Iterator[int]:
 
 
 def compare(port: int, user: str, source: Path, folder: Path, rounds: int) -> None:
+    from tests.peers.server import tool
+
     client = [tool("smbclient", package="smbclient"), "//127.0.0.1/C$", "-p", str(port), "-U", user,
               "-m", "SMB3", "-c", f"get source {folder}/copy"]  # fmt: skip
     own = [sys.executable, __file__, "ours", str(port), user, str(folder)]
     commands = {
         REFERENCE: [*client, "--client-protection=sign"],
+        "the same, then sha256sum": ["sh", "-c", f'"$@" && sha256sum {folder}/copy', "sh", *client,
+                                     "--client-protection=sign"],
         "hang-collector, signed": [*own, "sign"],
         "smbclient get, encrypted": [*client, "--client-protection=encrypt"],
         "hang-collector, encrypted": [*own, "encrypt"],
-    }
+    }  # fmt: skip
     bare = Result()
     measure([sys.executable, "-c", "pass"], bare)
     results = {label: Result() for label in commands}
@@ -123,6 +126,8 @@ def compare(port: int, user: str, source: Path, folder: Path, rounds: int) -> No
 
 
 def main(mebibytes: int = 1024, rounds: int = 5) -> None:
+    from tests.peers.samba import drive
+
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         shared, folder = Path(name, "shared"), Path(name, "cases")
         shared.mkdir()
