@@ -24,8 +24,9 @@ MOST_IRPS = 64
 _HEADER = re.compile(
     rf"\s*THREAD (?P<address>{HEX})\s+Cid:? (?P<pid>[0-9a-fA-F]{{1,8}})\.(?P<tid>[0-9a-fA-F]{{1,8}})"
     rf"(?:\s+Peb: \S+)?(?:\s+Teb: (?P<teb>{NUMBER}))?(?:\s+Win32Thread: \S+)?\s*(?P<state>[A-Za-z_?]+)?:?"
-    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?(?:.*? on processor (?P<cpu>\d{1,5}))?"
+    r"(?: \((?P<reason>\w+)\))?(?: (?P<mode>UserMode|KernelMode))?"
 )
+_PROCESSOR = re.compile(r" on processor (\d{1,5})")
 _WAIT_OBJECT = re.compile(rf"\s*({HEX})\s+(?!{HEX}\b)([A-Za-z].*)$")
 _OWNER = re.compile(rf"owning thread ({HEX})")
 _IRP = re.compile(rf"\s*({HEX}): \(")
@@ -95,7 +96,8 @@ def _header(lines: Lines, gathered: Gathered) -> Fields | None:
     match = _HEADER.match(lines.line or "")
     if match is None:
         return None
-    where, process_id, thread_id, teb, state, reason, mode, cpu = match.groups()
+    where, process_id, thread_id, teb, state, reason, mode = match.groups()
+    cpu = None if mode else _PROCESSOR.search(match.string, match.end())
     return {
         "line": lines.number,
         "address": address(where),
@@ -105,7 +107,7 @@ def _header(lines: Lines, gathered: Gathered) -> Fields | None:
         "state": gathered.shared((state or "").upper()),
         "wait_reason": gathered.shared(reason or ""),
         "wait_mode": gathered.shared(mode or ""),
-        "processor": int(cpu) if cpu else None,
+        "processor": int(cpu[1]) if cpu else None,
     }
 
 
