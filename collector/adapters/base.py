@@ -57,12 +57,16 @@ class LogEvent:
     raw: str = ""
 
 
+HA_RESET = "reset by vSphere HA"
+"""What VM Monitoring does to a virtual machine that it takes for hung."""
+
+
 @dataclass(frozen=True, slots=True)
 class WatchdogState:
     """The controller's watchdog timer. Countdowns in seconds; None where the controller did not say."""
 
     running: bool
-    action: str  # none, hard reset, power down, power cycle
+    action: str  # none, hard reset, power down, power cycle, or HA_RESET
     initial_s: float | None
     present_s: float | None
 
@@ -319,6 +323,25 @@ class Shell(Protocol):
 
         Raises:
             DeadlineError: the command, or the host, did not end in time.
+            AdapterError: the connection failed.
+        """
+        ...
+
+
+@runtime_checkable
+class CommandStream(Protocol):
+    """Run a command whose output is too large to be held in memory."""
+
+    def stream(self, command: str, stall: float) -> Iterator[bytes]:
+        """Yield what `command` writes, as it comes.
+
+        Args:
+            command: for the login shell.
+            stall: seconds without a single byte after which `DeadlineError` is raised.
+
+        Raises:
+            DeadlineError: the command, or the host, fell silent.
+            PeerFailedError: the command ended with another exit status than 0; its output came before that.
             AdapterError: the connection failed.
         """
         ...

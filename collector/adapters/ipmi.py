@@ -37,6 +37,9 @@ _APPLICATION, _GET_WATCHDOG_TIMER, _SESSION_PRIVILEGE = 0x06, 0x25, 0x3B
 _PRIVILEGES = {"operator": 3, "administrator": 4}  # table 22-28
 _LEVELS = {1: "callback", 2: "user", 3: "operator", 4: "administrator", 5: "oem"}
 
+_ACKNOWLEDGES_WITHIN = 30.0
+"""Seconds. A BMC acknowledges within milliseconds; longer than this, the answer is lost."""
+
 
 class IpmiEndpoint(Endpoint):
     """A BMC that speaks IPMI 2.0 over LAN."""
@@ -86,8 +89,9 @@ class IpmiController:
             why = "the time was up" if deadline.expired else "there is no session with the BMC any more"
             return NmiAnswer(NmiOutcome.NOT_SENT, f"nothing was put on the wire: {why}")
         data = bytes([_PULSE_DIAGNOSTIC_INTERRUPT])
+        patience = deadline.within(_ACKNOWLEDGES_WITHIN)
         try:
-            reply = session.exchange(_CHASSIS, _CHASSIS_CONTROL, data, deadline, once=True)
+            reply = session.exchange(_CHASSIS, _CHASSIS_CONTROL, data, patience, once=True)
         except AdapterError as error:
             return NmiAnswer(NmiOutcome.UNCERTAIN, f"the request may be out, and then {error.message}")
         return judge_nmi(reply.code)

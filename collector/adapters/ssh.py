@@ -36,6 +36,8 @@ COPY_WINDOW = 64 * 1024 * 1024
 CHUNK = 256 * 1024
 """Bytes of a command's output to take at a time."""
 
+_SHOWN_ERRORS = 500  # bytes of what a command complains of
+
 _NO_SSHD = "Is it switched on, does sshd listen there, does a firewall let us through? Try `probe`."
 
 
@@ -153,6 +155,38 @@ class SshChannel:
                 raise EOFError("the connection ended before the command")
             status = channel.exit_status
         return CommandResult(status, bytes(stdout.data), bytes(stderr.data), stdout.cut or stderr.cut)
+
+    def stream(self, command: str, stall: float) -> Iterator[bytes]:
+        """Yield what `command` writes, as it comes.
+
+        Raises:
+            DeadlineError: no byte came for `stall` seconds. The command may still run.
+            PeerFailedError: its exit status is not 0.
+            AdapterError: the connection failed.
+        """
+        from collector.adapters.ssh_transport import at_end
+
+        bell, errors, deadline = threading.Event(), _Kept(_SHOWN_ERRORS), Deadline.after(stall)
+        with self._session(deadline, COPY_WINDOW) as channel, _translated(channel.get_transport(), deadline):
+            channel.in_buffer.set_event(bell)
+            channel.in_stderr_buffer.set_event(bell)
+            in_time(lambda: channel.exec_command(command.encode()), deadline, "ssh-exec")
+            while not at_end(channel):
+                if not bell.wait(stall):
+                    raise TimeoutError
+                bell.clear()
+                while channel.recv_stderr_ready():
+                    errors.add(channel.recv_stderr(CHUNK))
+                while channel.recv_ready():
+                    yield channel.recv(CHUNK)
+            if not channel.status_event.wait(stall):
+                raise TimeoutError
+            status = channel.exit_status
+        if status != 0:
+            words = bytes(errors.data).decode("utf-8", "replace").strip()
+            raise PeerFailedError(
+                f"the command ended with exit status {status}: {quoted(words)}", hint="Run it there by hand."
+            )
 
     def list(self, folder: str, deadline: Deadline) -> Sequence[RemoteFile]:
         """Direct children of `folder`. Raises: FileNotFoundError, AdapterError."""

@@ -188,12 +188,17 @@ class LogSource(_Part):
     name: FileName = Field(description="Its name in the case folder.")
     command: Line | None = Field(default=None, description="Run in the login shell; must only read.")
     file: FilePath | None = None
-    deadline: Duration = 30.0
+    stream: bool = Field(
+        default=False, description="The command's output is large: it goes to disk as it comes."
+    )
+    deadline: Duration = Field(default=30.0, description="Of a stream: how long it may be silent.")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.command is None) == (self.file is None):
             raise ValueError("needs exactly one of 'command' and 'file'")
+        if self.stream and self.command is None:
+            raise ValueError("only the output of a 'command' is streamed")
         return self
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from collector.adapters.base import CommandResult, Files, PowerShell, Shell, SlowFiles
+from collector.adapters.base import CommandResult, CommandStream, Files, PowerShell, Shell, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import CollectorError, InventoryError, LoginRefusedError
@@ -156,6 +156,7 @@ def ways(host: Host, connections: Connections, capability: type[object]) -> list
 
 
 _WORDS: Mapping[type[object], str] = {
+    CommandStream: "stream the output of a command",
     Files: "copy files",
     Shell: "run commands",
     PowerShell: "run PowerShell",

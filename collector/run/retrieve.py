@@ -29,6 +29,7 @@ from collector.run.incident import Incident
 from collector.run.inside import Inside
 from collector.run.remote import matches
 from collector.run.remote_dump import look
+from collector.run.stream import stream
 
 _LARGEST_LOG = 32 * 1024 * 1024
 """Bytes of one log that are kept; they are held in memory, unlike dumps."""
@@ -134,6 +135,8 @@ def _log(incident: Incident, inside: Inside, log: LogSource, deadline: Deadline)
     source = log.command or log.file or ""
     if _home(incident, source) is not None:
         return []
+    if log.stream:
+        return stream(incident, log, deadline)
     incident.progress.status(f"collecting {log.name}")
     try:
         data = _AGAIN(_read_log, inside, log, deadline.within(log.deadline))

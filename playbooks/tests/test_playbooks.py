@@ -27,6 +27,7 @@ LOOKS_WITH = {
     "sysctl": r"[a-z.]+",
     "systemctl": r"list-units .*",
     "vmkdump_extract": r"-l -L /dev/stdout /var/core/[a-z.*-]+",
+    "vm-support": r"-s",
     "vmware": r"-vl?",
 }
 

@@ -74,6 +74,11 @@ def agent(*keys: Path) -> Iterator[Path]:
             yield sock
 
 
+_NO_STARTUP_FILES = "SetEnv=SHLVL=1"
+"""bash reads ~/.bashrc for a command over SSH unless it is a shell within a shell: what this account's own
+files do, and how long they take, is no part of a test."""
+
+
 @contextlib.contextmanager
 def sshd(folder: Path, *options: str) -> Iterator[Sshd]:
     """Run sshd with SFTP for the current user; `options` are further `Keyword=value` settings."""
@@ -92,7 +97,7 @@ def sshd(folder: Path, *options: str) -> Iterator[Sshd]:
     settings = [
         f"Port={port}", "ListenAddress=127.0.0.1", f"HostKey={host_key}", "PidFile=none",
         f"AuthorizedKeysFile={authorized}", "StrictModes=no", "UsePAM=no", "PasswordAuthentication=no",
-        "Subsystem=sftp internal-sftp", "MaxStartups=100", *options,
+        "Subsystem=sftp internal-sftp", "MaxStartups=100", _NO_STARTUP_FILES, *options,
     ]  # fmt: skip
     command: list[str | Path] = [binary, "-D", "-e", "-f", "/dev/null"]
     for setting in settings:
