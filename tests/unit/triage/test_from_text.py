@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.render.html_triage import page
 from collector.triage.answer import Answer, triage
+from collector.triage.summary import of_log
 from tests.unit.triage.generator import (
     KERNEL_WAIT,
     USER_CODE,
@@ -134,3 +136,74 @@ def test_a_text_cut_anywhere_still_gives_an_answer(kinds: list[str], seed: int, 
     end = data.draw(st.integers(start, len(text)))
     found = triage(text[start:end].splitlines())
     assert all(finding.lines for finding in found.findings)
+
+
+def circle(count: int) -> list[str]:
+    """A log in which each thread waits for a mutex of the next, and the last for one of the first."""
+    writer, base = Writer(Style(32)), 0x8000_0000
+    lines = []
+    for number in range(count):
+        here, following = address(base, number), address(base, (number + 1) % count)
+        owned = ((here + 0x100, f"Mutant - owning thread {following:x}"),)
+        thread = PlantedThread(here, 4, number + 8, here + 0x80, "app.exe", ticks=64_000, waits_on=owned)
+        lines += writer.thread(thread)
+    return lines
+
+
+def test_a_circle_of_thousands_is_one_answer_on_one_screen() -> None:
+    found = triage(circle(3000))
+    (chain,) = found.chains
+    assert (chain.cycle, len(chain.links)) == (True, 3000)
+    assert "deadlock" in found.patterns
+    assert len(str(of_log(found))) < 20_000
+    assert len(page("kd.log", found, {})) < 200_000
+
+
+CONTRADICTIONS = """\
+0: kd> !vm
+*** Virtual Memory Usage ***
+Physical Memory: 0 ( 0 Kb)
+PagedPool Usage: 9 (999999999999 Kb)
+PagedPool Maximum: 0 ( 0 Kb)
+NonPagedPool Usage: 1 ( 4 Kb)
+NonPagedPool Max: 1 ( 1 Kb)
+--
+Resource @ 0x85610d30    Shared 999999999 owning threads
+    Contention Count = 999999999999
+    NumberOfExclusiveWaiters = 999999999999
+     Threads: 86ba5638-01<*>    86ba5638-01<*>
+     Threads Waiting On Exclusive Access:
+              86ba5638       86ba5638
+--
+THREAD 86ba5638  Cid 0001.0002  Teb: 0 Win32Thread: 0 WAIT: (Executive) KernelMode Non-Alertable
+    8743270c  Mutant - owning thread 86ba5638
+Wait Start TickCount 999999999999999999 Ticks: 999999999999999999 (999999999:99:99:99.999)
+--
+THREAD 86ba5638  Cid 0001.0002  Teb: 0 Win32Thread: 0 RUNNING on processor 99999
+THREAD 86ba5638  Cid 0003.0004  Teb: 0 Win32Thread: 0 RUNNING on processor 0
+--
+0: kd> !lpc message 7
+Server thread 86ba5638 is working on message 7
+Client thread 86ba5638 waiting a reply from 7
+Server thread 86ba5639 is working on message 7
+--
+BugCheck FFFFFFFF, {0, 0, 0, 0}
+DPC_WATCHDOG_VIOLATION (133)
+Arg1: 0000000000000001
+--
+System Uptime: 999999 days 99:99:99.999
+Handle table at e19e0000 with 999999999 entries in use
+--
+PROCESS 86ba5638
+    SessionId: 0  Cid: 0001    Peb: 0  ParentCid: 0001
+    HandleCount: 999999999.
+""".split("--\n")
+
+
+@given(st.lists(st.sampled_from(CONTRADICTIONS), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_numbers_that_contradict_each_other_give_an_answer(texts: list[str]) -> None:
+    found = triage("\n".join(texts).splitlines())
+    assert all(finding.lines for finding in found.findings)
+    assert all(len(chain.links) <= 3 for chain in found.chains)
+    assert len(str(of_log(found))) < 20_000
