@@ -17,6 +17,7 @@ from collector.adapters.base import (
     PowerState,
     RemoteFile,
     SnapshotPrice,
+    WatchdogState,
 )
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_https import Server, Trust
@@ -94,10 +95,10 @@ class VsphereEndpoint(Endpoint):
 
 
 class VsphereController:
-    """Implements `Power`, `GuestView`, `Screen`, `EventLog`, `NmiInjector`, `MemorySnapshot` and `Notices`.
+    """Implements `Power`, `GuestView`, `Screen`, `EventLog`, `Watchdog`, `NmiInjector` and `MemorySnapshot`.
 
-    For one thread. Entering logs in and finds the virtual machine. A screenshot is the server's own: it stays
-    in the machine's folder, as a file of some kilobytes, as removing it needs the right to delete disks.
+    Implements `Notices`, too. For one thread. Entering logs in and finds the virtual machine. A screenshot is
+    the server's own: it stays in the machine's folder, as removing it needs the right to delete disks.
 
     Raises on entry:
         HostKeyError: the server's certificate is not proved; no credential was sent.
@@ -166,6 +167,12 @@ class VsphereController:
         from collector.adapters.vsphere_guest import events
 
         return events(*self._machine(), deadline)
+
+    def watchdog(self, deadline: Deadline) -> WatchdogState:
+        """VM Monitoring of vSphere HA, which resets machines whose tools are silent."""
+        from collector.adapters.vsphere_ha import watchdog
+
+        return watchdog(*self._machine(), deadline)
 
     def snapshot_price(self, deadline: Deadline) -> SnapshotPrice:
         """The machine's memory, in files on its datastore."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collector.adapters.base import PowerState, WatchdogState
+from dataclasses import replace
+
+from collector.adapters.base import HA_RESET, PowerState, WatchdogState
 from collector.checks.family import Family, family
 from collector.checks.kdump_config import Kind, config
 from collector.checks.linux_target import dump_estimate, no_config
@@ -11,6 +13,10 @@ from collector.model.audit import DumpEstimate
 from collector.model.fact import Facts, number, value
 from collector.model.verdict import Level, Verdict
 
+STOP_HA = (
+    "In the cluster: Configure > VM Overrides > Add this machine, VM Monitoring: Disabled. Take the override "
+    "out again when the dump is home."
+)
 _DUMP_SECONDS = 1800.0  # half an hour, where nothing is known of the host's memory
 
 
@@ -36,11 +42,24 @@ def watchdog(state: WatchdogState, dump_seconds: float) -> Verdict:
     when = f"in {left:.0f} s" if left is not None else "soon"
     if left is not None and left > dump_seconds:
         return good("WD-1", f"the watchdog's {state.action} comes only {when}")
+    if state.action == HA_RESET:
+        return _ha_resets(left)
     return bad(
         "WD-1",
         f"the controller's watchdog timer is running and will do a {state.action} {when}, "
         "before the dump is written",
     )
+
+
+def _ha_resets(seconds: float | None) -> Verdict:
+    """No VMware Tools run while a dump is written, and its writer may pause without any I/O."""
+    silence = f"{seconds:.0f} s" if seconds is not None else "a while"
+    found = bad(
+        "WD-1",
+        f"vSphere HA resets this machine after {silence} without a heartbeat and without I/O, "
+        "which may come before the dump is written",
+    )
+    return replace(found, remedy=STOP_HA)
 
 
 def can_interrupt(facts: Facts) -> Verdict | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from collector.adapters.base import GuestState, PowerState, WatchdogState
+from collector.adapters.base import HA_RESET, GuestState, PowerState, WatchdogState
 from collector.checks import controller, linux_capture, linux_nmi
 from collector.checks.rule import is_absent
 from collector.model.fact import Facts, value
@@ -40,10 +40,9 @@ def watchdog(state: WatchdogState, dump_seconds: float) -> Verdict:
         state: the controller's timer.
         dump_seconds: how long the dump may take, at most.
     """
+    stop = controller.STOP_HA if state.action == HA_RESET else "Stop it (`ipmitool mc watchdog off`)."
     return tonight(
-        "watchdog",
-        controller.watchdog(state, dump_seconds),
-        "Stop it (`ipmitool mc watchdog off`), or go on with --accept watchdog.",
+        "watchdog", controller.watchdog(state, dump_seconds), f"{stop} Or go on with --accept watchdog."
     )
 
 
