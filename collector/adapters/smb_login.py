@@ -84,6 +84,7 @@ def log_in(
                 "the SMB server let us in without proving who it is: as a guest, or with a wrong signature",
                 hint="The user name may be unknown there (`map to guest`), or somebody stands between.",
             ) from error
+    session.password = None  # it has served
     connection.secure(session)
     return connection, session
 

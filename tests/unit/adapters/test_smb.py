@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import sys
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collector.adapters.base import FileKind
-from collector.adapters.smb import SmbEndpoint, share_and_name
+from collector.adapters.limits import Deadline
+from collector.adapters.smb import SmbChannel, SmbEndpoint, share_and_name
 from collector.adapters.smb_files import parse_entries
 from collector.adapters.smb_status import failure, refused_login
-from collector.errors import ForbiddenError, PeerFailedError, UnreachableError, UnsupportedError
+from collector.errors import (
+    ForbiddenError,
+    MissingExtraError,
+    PeerFailedError,
+    UnreachableError,
+    UnsupportedError,
+)
 
 NOWHERE: dict[str, str] = {}
 
@@ -45,6 +53,13 @@ def test_the_first_folder_is_the_drive_or_the_share(path: str, share: str, name:
 def test_what_is_no_path_is_asked_of_nobody(path: str) -> None:
     with pytest.raises(UnsupportedError):
         share_and_name(path, NOWHERE)
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "collector.adapters.smb_login", None)
+    with pytest.raises(MissingExtraError) as raised:
+        SmbChannel(SmbEndpoint(), None, Deadline.after(5)).__enter__()
+    assert "hang-collector[windows]" in raised.value.hint
 
 
 @pytest.mark.parametrize("shares", [{"dumps": "D$"}, {"D:": "a\\b"}, {"D:": ""}, {"D:": "x/../y"}])
