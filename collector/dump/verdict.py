@@ -10,6 +10,9 @@ from collector.dump.report import DumpFormat, DumpReport, Identity, State
 _CLOCK_SLACK = timedelta(minutes=10)
 """How far the host's clock may stand beside ours: a hung host has often lost its time server too."""
 
+_CLOCK_GRAIN = 1.0
+"""Seconds: Linux dumps say their time in whole ones."""
+
 _LONGEST_DUMP = timedelta(hours=6)
 """How long a dump may have been written, where only the host's own clock can tell."""
 
@@ -141,9 +144,11 @@ def _origin(report: DumpReport, expected: Expected) -> tuple[str, str]:
         silent = "the dump does not say when it crashed, so nothing in it proves that it is of our NMI"
         return "", silent if report.complete else ""
     seconds = (identity.crash_time - expected.since).total_seconds()
-    offset = f"{abs(seconds):.0f} s {'before' if seconds < 0 else 'after'} our NMI was claimed"
+    offset = f"{abs(seconds):.0f} s {'before' if seconds < 0 else 'after'}"
+    if abs(seconds) <= _CLOCK_GRAIN:
+        offset = "within a second of"
     why = "it was an NMI" if identity.cause else "the dump does not say why"
-    return f"it crashed {offset}, by the two clocks; {why}", ""
+    return f"it crashed {offset} the claim of our NMI, by the two clocks; {why}", ""
 
 
 def _other_host(identity: Identity, host: str) -> str:

@@ -91,7 +91,7 @@ def test_a_second_nmi_that_the_crash_kernel_ignores_does_no_harm(collector: Coll
     assert "home and complete" in first
     assert "the dump calls its host db01, and the NMI went to guest" in first
     assert (
-        "our NMI was claimed, by the two clocks; it was an NMI"
+        "the claim of our NMI, by the two clocks; it was an NMI"
         in (collector.case().path / "report.md").read_text()
     )
 

@@ -63,8 +63,11 @@ def test_a_dump_that_was_found_days_later_is_not_any_dump_of_these_days() -> Non
 
 def test_a_crash_by_an_nmi_right_after_our_claim_is_ours() -> None:
     verdict = judge(report(crash_time=CRASHED, cause=NMI), expected())
-    assert verdict.origin == "it crashed 2 s after our NMI was claimed, by the two clocks; it was an NMI"
+    assert verdict.origin == "it crashed 2 s after the claim of our NMI, by the two clocks; it was an NMI"
     assert verdict.note == ""
+    same = judge(report(crash_time=CRASHED), expected(since=0.9)).origin
+    assert same.startswith("it crashed within a second of the claim of our NMI")
+    assert same.endswith("the dump does not say why")
 
 
 def test_a_crash_of_something_else_right_after_our_claim_is_said_plainly() -> None:
