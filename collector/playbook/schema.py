@@ -126,7 +126,6 @@ class When(_Part):
     controllers: tuple[Word, ...] = Field(min_length=1)
     channels: tuple[Word, ...] = Field(min_length=1)
 
-
     @property
     def platforms(self) -> tuple[Platform, ...]:
         """All of them."""

@@ -25,9 +25,7 @@ def settings(tmp_path: Path) -> Path:
     """A settings file whose folder of playbooks holds the shipped one, changed."""
     own = tmp_path / "own"
     own.mkdir()
-    (own / "linux-kdump.yaml").write_text(
-        SHIPPED.replace("rounds: 2", "rounds: 7"), encoding="utf-8"
-    )
+    (own / "linux-kdump.yaml").write_text(SHIPPED.replace("rounds: 2", "rounds: 7"), encoding="utf-8")
     file = tmp_path / "hang-collector.yaml"
     file.write_text(
         "cases: cases\nplaybooks: own\nhosts:\n"

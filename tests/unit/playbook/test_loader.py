@@ -80,7 +80,11 @@ def test_a_file_that_would_be_overlooked_is_told(tmp_path: Path) -> None:
         ("grace: 3m", "grace: 180", "a duration is a number with its unit"),
         ("rounds: 2", 'rounds: "2"', "a whole number"),
         ("rounds: 2", "rounds: yes", "a whole number"),
-        ("collect: [power, clock, event-log,", "collect: [power, clock, event-logs,", "did you mean 'event-log'"),
+        (
+            "collect: [power, clock, event-log,",
+            "collect: [power, clock, event-logs,",
+            "did you mean 'event-log'",
+        ),
         ("file: /proc/mounts", "file: /proc/mounts, command: mount", "exactly one of 'command' and 'file'"),
         ("name: mounts.txt", "name: ../mounts.txt", "pattern"),
         ("controllers: [ipmi, hyperv, vsphere]", "controllers: []", "at least 1"),
