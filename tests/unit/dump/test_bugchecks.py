@@ -28,6 +28,7 @@ def test_a_bug_check_is_explained(code: int, parameters: tuple[int, ...], writte
     cause = explain(code, parameters)
     assert cause.code == written
     assert word in cause.meaning
+    assert cause.nmi == (code == NMI)
 
 
 def test_an_nmi_with_another_argument_is_not_called_one_from_the_button() -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.dump.report import Cause, DumpFormat, DumpReport, Identity, State
+from collector.dump.identify import inspect_source
+from collector.dump.report import Buffer, Cause, DumpFormat, DumpReport, Identity, State
 from collector.dump.verdict import Expected, judge, remedy
+from tests.unit.dump import windows_generator
 
 CRASHED = datetime(2026, 11, 21, 3, 12, 44, tzinfo=UTC)
 
@@ -68,6 +70,27 @@ def test_a_crash_by_an_nmi_right_after_our_claim_is_ours() -> None:
     same = judge(report(crash_time=CRASHED), expected(since=0.9)).origin
     assert same.startswith("it crashed within a second of the claim of our NMI")
     assert same.endswith("the dump does not say why")
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize(
+    ("code", "origin", "note"),
+    [
+        (0x80, "it was an NMI", ""),
+        (0x133, "", "something else at the time: 0x133: DPC_WATCHDOG_VIOLATION"),
+        (0x161, "", "something else at the time: 0x161: LIVE_SYSTEM_DUMP"),
+    ],
+)
+def test_a_windows_dump_is_of_our_nmi_by_its_bug_check_and_its_time(
+    bits: int, code: int, origin: str, note: str
+) -> None:
+    dump = windows_generator.full(bits, code=code, crashed=int(CRASHED.timestamp()))
+    verdict = judge(inspect_source(Buffer(dump.data)), expected(system="10.0.17763"))
+    assert verdict.report.complete
+    assert verdict.origin.endswith(origin)
+    assert bool(verdict.origin) == bool(origin)
+    assert note in verdict.note
+    assert bool(verdict.note) == bool(note)
 
 
 def test_a_crash_of_something_else_right_after_our_claim_is_said_plainly() -> None:
