@@ -3,7 +3,7 @@
 BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test e2e lint check bench clean
+.PHONY: demo demo-hyperv demo-vsphere test e2e lint check bench clean
 
 demo:             ## the main job, against a machine on loopback that hangs
 	@scripts/setup run
@@ -12,6 +12,10 @@ demo:             ## the main job, against a machine on loopback that hangs
 demo-hyperv:      ## a Windows machine on Hyper-V hangs; its dump comes home over SMB
 	@scripts/setup dev
 	@$(BIN)/python -m tests.demos.hyperv
+
+demo-vsphere:     ## a Windows machine on vSphere hangs; its NMI goes the second way, its dump comes home
+	@scripts/setup dev
+	@$(BIN)/python -m tests.demos.vsphere
 
 test:             ## all but the tests that boot a guest
 	@scripts/setup dev

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,12 +135,14 @@ class Vm(Node):
     memory_mb: int = 4096
     nmis: list[float] = field(default_factory=list)
     crashes: float | None = None
+    on_nmi: Callable[[], object] = lambda: None
     more: dict[str, Any] = field(default_factory=dict)  # properties by their names
     screen: bytes = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
     def nmi(self) -> None:
         """Take an NMI."""
         self.nmis.append(time.monotonic())
+        self.on_nmi()
 
     def booted(self) -> datetime:
         """When the guest's machine was started last."""
