@@ -79,6 +79,13 @@ class Gathered:
             return text
         return self._texts.setdefault(text, text)
 
+    def has_room_for(self, address: int) -> bool:
+        """Whether a thread would be kept; one that would not is counted."""
+        if len(self.threads) < MOST_THREADS or address in self.threads:
+            return True
+        self.dropped_threads += 1
+        return False
+
     def add_thread(self, thread: Thread) -> None:
         """Keep a thread, or fill in what an earlier sighting left out."""
         key: object = thread.address

@@ -69,6 +69,9 @@ def read_thread(lines: Lines, gathered: Gathered) -> None:
     if fields is None:
         lines.advance()
         return
+    if not gathered.has_room_for(fields["address"]):
+        _pass_over(lines)
+        return
     builder = StackBuilder(gathered.frames)
     in_stack = False
     line = lines.advance()
@@ -90,6 +93,17 @@ def read_thread(lines: Lines, gathered: Gathered) -> None:
     if stack is not None:
         fields["stack"] = stack
     gathered.add_thread(Thread(**fields))
+
+
+def _pass_over(lines: Lines) -> None:
+    """Go behind a thread that is only counted: to the next empty line before another block."""
+    while lines.line is not None:
+        lines.to_blank()
+        while lines.line == "":
+            lines.advance()
+        following = opening(lines.line or "")
+        if following is not None and following["stack"] is None:
+            return
 
 
 def _header(lines: Lines, gathered: Gathered) -> Fields | None:

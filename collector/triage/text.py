@@ -70,6 +70,14 @@ class Lines:
             self.number += count - 1
             self.advance()
 
+    def to_blank(self) -> None:
+        """Go to the next empty line, or behind the last line; faster than to look at each."""
+        while ahead := self.ahead():
+            if "" in ahead:
+                self.skip(ahead.index(""))
+                return
+            self.skip(len(ahead))
+
     def _refill(self) -> bool:
         self._batch = batch = list(map(str.rstrip, islice(self._source, _BATCH)))
         self._next = 0

@@ -159,7 +159,7 @@ def test_a_circle_of_thousands_is_one_answer_on_one_screen() -> None:
     assert len(page("kd.log", found, {})) < 200_000
 
 
-CONTRADICTIONS = """\
+_CONTRADICTIONS = """\
 0: kd> !vm
 *** Virtual Memory Usage ***
 Physical Memory: 0 ( 0 Kb)
@@ -197,10 +197,10 @@ Handle table at e19e0000 with 999999999 entries in use
 PROCESS 86ba5638
     SessionId: 0  Cid: 0001    Peb: 0  ParentCid: 0001
     HandleCount: 999999999.
-""".split("--\n")
+"""
 
 
-@given(st.lists(st.sampled_from(CONTRADICTIONS), min_size=1, max_size=8))
+@given(st.lists(st.sampled_from(_CONTRADICTIONS.split("--\n")), min_size=1, max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_numbers_that_contradict_each_other_give_an_answer(texts: list[str]) -> None:
     found = triage("\n".join(texts).splitlines())

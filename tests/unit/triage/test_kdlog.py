@@ -232,6 +232,23 @@ def test_more_threads_than_are_kept_are_counted(monkeypatch: pytest.MonkeyPatch)
     assert log.dropped == {"threads": 5}
 
 
+@pytest.mark.parametrize("double", [False, True])
+def test_what_follows_the_threads_that_are_only_counted_is_read(
+    double: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "MOST_THREADS", 2)
+    writer = Writer()
+    threads = [PlantedThread(0x8A000000 + n * 0x400, 4, n, 0x88000400, "a.exe") for n in range(1, 6)]
+    lines = [line for thread in threads for line in writer.thread(thread)]
+    lines += writer.process(PlantedProcess(0x88001400, 7, "b.exe"))
+    lines += writer.thread(threads[0])
+    log = parse([piece for line in lines for piece in ([line, ""] if double else [line])])
+    assert [one.address for one in log.threads] == [one.address for one in threads[:2]]
+    assert [one.image for one in log.processes] == ["b.exe"]
+    assert log.dropped == {"threads": 3}
+    assert log.context_stacks == ()
+
+
 def test_more_functions_than_are_kept_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kd_stack, "MOST_KNOWN_FRAMES", 5)
     stack = tuple(f"Foo!Function{number}" for number in range(9))
