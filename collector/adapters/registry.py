@@ -20,9 +20,6 @@ from collector.model.host import Credential, Endpoint, Host
 
 C = TypeVar("C")
 
-SESSIONS_PER_ENDPOINT = 2
-"""Sessions this run opens to one endpoint at a time: some BMCs have four in all, and people need them too."""
-
 
 @functools.cache
 def controllers() -> Mapping[str, type[Adapter]]:
@@ -121,12 +118,10 @@ class Connections:
     @contextlib.contextmanager
     def _slot(self, endpoint: Endpoint, deadline: Deadline) -> Iterator[None]:
         with self._lock:
-            slot = self._slots.setdefault(
-                endpoint.identity, threading.BoundedSemaphore(SESSIONS_PER_ENDPOINT)
-            )
+            slot = self._slots.setdefault(endpoint.identity, threading.BoundedSemaphore(endpoint.sessions))
         if not slot.acquire(timeout=deadline.remaining()):
             raise AdapterError(
-                f"{SESSIONS_PER_ENDPOINT} sessions to {endpoint.identity} are in use; none came free in time",
+                f"{endpoint.sessions} sessions to {endpoint.identity} are in use; none came free in time",
                 hint="Run fewer hosts behind this endpoint at once, or give the step a longer deadline.",
             )
         try:

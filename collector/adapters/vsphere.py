@@ -33,6 +33,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class VsphereEndpoint(Endpoint):
     """A vCenter or an ESXi host, and the virtual machine behind it that is meant."""
 
+    sessions: ClassVar[int] = 8  # a vCenter has many machines behind it, and hundreds of sessions
+
     type: Literal["vsphere"] = Field(default="vsphere", description="vCenter or an ESXi host.")
     port: int = Field(default=443, ge=1, le=65_535, description="TCP port.")
     vm: str | None = Field(

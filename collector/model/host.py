@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +53,9 @@ class Endpoint(BaseModel):
     """One way to a host. Each adapter derives its own model, with a `type` literal and its own keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sessions: ClassVar[int] = 2
+    """How many a run opens to one endpoint at a time: some BMCs have four in all, for people as well."""
 
     type: str = Field(description="The adapter that speaks to this endpoint.")
     address: str = Field(default="", description="Host name or IP address; empty means the host's own.")

@@ -11,7 +11,7 @@ from collector.adapters.base import NmiInjector, Power, Shell
 from collector.adapters.fake import MACHINES, FakeController, FakeEndpoint, FakeMachine, Script
 from collector.adapters.ipmi import IpmiEndpoint
 from collector.adapters.limits import Deadline
-from collector.adapters.registry import SESSIONS_PER_ENDPOINT, Connections, channels, controllers
+from collector.adapters.registry import Connections, channels, controllers
 from collector.errors import AdapterError, LoginRefusedError, UnreachableError
 from collector.model.host import Endpoint, Host, Platform
 
@@ -86,7 +86,8 @@ def test_an_endpoint_that_was_given_up_is_not_asked_and_says_why(host: Host, mac
 def test_no_more_sessions_to_one_endpoint_than_its_limit(host: Host) -> None:
     connections, endpoint = Connections({}, print), host.controllers[0]
     opened = [
-        connections.open(host, endpoint, Power, Deadline.after(1)) for _ in range(SESSIONS_PER_ENDPOINT)
+        connections.open(host, endpoint, Power, Deadline.after(1))
+        for _ in range(host.controllers[0].sessions)
     ]
     for session in opened:
         session.__enter__()
