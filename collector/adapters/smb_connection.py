@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from smbprotocol import Dialects
-from smbprotocol.connection import Ciphers, Request, SigningAlgorithms
+from smbprotocol.connection import Ciphers, Request, SigningAlgorithms, SMB2Echo
 from smbprotocol.connection import Connection as SmbprotocolConnection
 from smbprotocol.exceptions import SMBConnectionClosed, SMBException, SMBResponseException
 from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderResponse
@@ -101,9 +101,10 @@ class _Link:
             self._socket.settimeout(seconds)
             self._socket.sendall(len(message).to_bytes(4, "big") + message)
         except TimeoutError as error:
+            self.close()  # half a frame may be out
             raise self.patience.error() from error
         except OSError as error:
-            raise _ended() from error
+            raise ended() from error
 
     def receive(self) -> memoryview:
         """The next frame, with room for a tag behind it; it is overwritten by the one after."""
@@ -126,9 +127,9 @@ class _Link:
             except TimeoutError as error:
                 raise self.patience.error() from error
             except OSError as error:
-                raise _ended() from error
+                raise ended() from error
             if not count:
-                raise _ended()
+                raise ended()
             view = view[count:]
 
     def _time_left(self) -> float:
@@ -203,13 +204,13 @@ class Connection(SmbprotocolConnection):  # type: ignore[misc]
             self._nonce = 12 if galois else 11
             self._opened = memoryview(bytearray(MAX_FRAME))
 
-    def post(self, message: Structure, tree: int) -> int:
-        """Send a request; return its number."""
+    def post(self, message: Structure, tree: int, earn: int = 0) -> int:
+        """Send a request, and ask for `earn` credits, or for those that it costs; return its number."""
         assert self._session is not None
         try:
-            request = self.send(message, self._session.session_id, tree)
+            request = self.send(message, self._session.session_id, tree, credit_request=earn)
         except SMBConnectionClosed as error:
-            raise _ended() from error
+            raise ended() from error
         except SMBException as error:  # no credits are left
             raise PeerFailedError(
                 "the SMB server allows no further request", hint="It may be overloaded; try again later."
@@ -217,9 +218,8 @@ class Connection(SmbprotocolConnection):  # type: ignore[misc]
         return int(request.message["message_id"].get_value())
 
     def earn(self, wanted: int) -> None:
-        """Ask for this many credits more; the server may grant less."""
-        assert self._session is not None
-        self.echo(self._session.session_id, credit_request=wanted)
+        """Ask for this many credits more; the server may grant less, or none."""
+        self.wait((self.post(SMB2Echo(), 0, wanted),))
 
     def ask(self, message: Structure, tree: int) -> Answer:
         """Send a request and wait for its answer."""
@@ -366,7 +366,8 @@ def _forged(what: str) -> PeerFailedError:
     )
 
 
-def _ended() -> UnreachableError:
+def ended() -> UnreachableError:
+    """The error for a connection that is gone."""
     return UnreachableError(
         "the SMB connection ended in the middle",
         hint="Look whether the host is still up (`probe`), then try again; a copy goes on where it stopped.",

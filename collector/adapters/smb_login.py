@@ -11,13 +11,18 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 
-from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResponseException
+from smbprotocol.exceptions import (
+    SMBAuthenticationError,
+    SMBConnectionClosed,
+    SMBException,
+    SMBResponseException,
+)
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
-from collector.adapters.smb_connection import Connection, malformed
+from collector.adapters.smb_connection import Connection, ended, malformed
 from collector.adapters.smb_files import Share
 from collector.adapters.smb_status import refused_login, refused_share
 from collector.errors import (
@@ -121,6 +126,8 @@ def _understood(refusal: Callable[[int], AdapterError]) -> Iterator[None]:
         yield
     except SMBResponseException as error:
         raise refusal(error.status) from error
+    except SMBConnectionClosed as error:
+        raise ended() from error
     except SMBException as error:
         raise PeerFailedError(
             "the SMB server's answers do not fit together, and were refused",

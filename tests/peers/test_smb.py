@@ -307,8 +307,9 @@ def test_a_frozen_server_is_left_by_the_stall_in_a_copy_and_by_the_deadline_else
             start = time.monotonic()
             with stopped(server.pid), pytest.raises(DeadlineError, match="no byte of the file for 1 s"):
                 list(reader)
-            with pytest.raises(UnreachableError):
-                entered.stat(PATH, soon())
+            for path in (PATH, "/D:/another/share"):
+                with pytest.raises(UnreachableError, match="ended in the middle"):
+                    entered.stat(path, soon())
         with opened(server) as entered, stopped(server.pid), pytest.raises(DeadlineError, match="in 1 s"):
             entered.stat(PATH, Deadline.after(1.0))
         with stopped(server.pid), pytest.raises(DeadlineError):
