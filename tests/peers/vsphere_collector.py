@@ -110,20 +110,20 @@ def _content(node: Node, wanted: Any) -> Any:
         return None
     values = node.properties()
     paths = {path for spec in specs for path in (values if spec.all else spec.pathSet)}
-    pairs = [(path, value(node, path)) for path in sorted(paths)]
+    pairs = [(path, value(node, path, values)) for path in sorted(paths)]
     properties = [vmodl.DynamicProperty(name=path, val=val) for path, val in pairs if val is not None]
     return Query.ObjectContent(obj=node.ref, propSet=properties)
 
 
-def value(node: Node, path: str) -> Any:
-    """What stands at a dotted path; None where it is unset.
+def value(node: Node, path: str, values: dict[str, Any] | None = None) -> Any:
+    """What stands at a dotted path; None where it is unset. `values` are the node's, where they are known.
 
     Raises: InvalidProperty for a path that the type does not have.
     """
     first, *rest = path.split(".")
     try:
         kind = node.kind._GetPropertyInfo(first).type
-        found = node.properties().get(first)
+        found = (node.properties() if values is None else values).get(first)
         for part in rest:
             if found is None:
                 return None
