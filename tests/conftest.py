@@ -1,0 +1,9 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# No test measures time: a machine that is busy with something else fails nothing.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
