@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.fake import MACHINES, FakeEndpoint, FakeMachine, Life, Script
 from collector.adapters.registry import Connections
 from collector.case.folder import CaseFolder
 from collector.dump.report import State
@@ -32,6 +33,7 @@ _STEPS = {
     "trigger": {"act": "snapshot", "deadline": "20s"},
     "retrieve": {"deadline": "30s", "stall": "10s"},
 }
+_WHEN = {"platform": "linux", "controllers": ["vsphere"], "channels": ["vsphere"]}
 
 
 @dataclass
@@ -43,9 +45,11 @@ class VsphereScene(Scene):
     def __post_init__(self) -> None:
         super().__post_init__()
         assert self.double is not None
-        self.playbook = Playbook.model_validate({**SNAPSHOT, "steps": _STEPS})
+        self.playbook = Playbook.model_validate({**SNAPSHOT, "when": _WHEN, "steps": _STEPS})
         way = endpoint(self.double, vm=VM, credential="vc")
-        self.host = Host("app07", Platform.LINUX, "192.0.2.10", (way,), (way,))
+        MACHINES[f"{self.key} inside"] = FakeMachine("inside", Script(), Life.RUNNING)
+        inside = FakeEndpoint(machine=f"{self.key} inside")  # it lets in, and knows no datastore
+        self.host = Host("app07", Platform.LINUX, "192.0.2.10", (way,), (inside, way))
 
     def incident(self, case: CaseFolder | None = None) -> Incident:
         connections = Connections({"vc": credential(self.folder)}, print)
