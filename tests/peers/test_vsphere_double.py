@@ -117,7 +117,8 @@ def test_a_task_runs_for_a_while_and_its_file_can_be_fetched(double: VsphereDoub
     while states[-1] not in {"success", "error"}:
         time.sleep(0.02)
         states.append(task.info.state)
-    assert (states[0], states[-1]) == ("queued", "success")
+    assert states[0] in {"queued", "running"}
+    assert states[-1] == "success"
     path = task.info.result.partition("] ")[2]
     url = f"/folder/{path}?dcPath={double.world.datacenter.name}&dsName=datastore1"
     assert fetch(double, url, {}) == (401, b"")
