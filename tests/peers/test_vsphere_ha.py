@@ -12,8 +12,9 @@ from pyVmomi import vim
 from collector.adapters.base import HA_RESET, Watchdog, WatchdogState
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere import VsphereController
-from collector.checks import preflight
+from collector.checks import controller, preflight
 from collector.errors import DeadlineError, PeerFailedError, UnsupportedError
+from collector.facts.controller import gather
 from collector.model.verdict import Level
 from tests.peers.soap_server import Rule, Trouble
 from tests.peers.vsphere import logged_in
@@ -124,3 +125,13 @@ def test_preflight_names_the_override_that_stops_it(double: VsphereDouble, app07
     assert "VM Overrides" in verdict.remedy
     assert "--accept watchdog" in verdict.remedy
     assert "ipmitool" not in verdict.remedy
+
+
+def test_the_audit_names_it_too(double: VsphereDouble, app07: Vm, tmp_path: Path) -> None:
+    add_cluster(double.world)
+    with logged_in(double, tmp_path, "app07") as asked_controller:
+        facts = gather(asked_controller, "vsphere", Deadline.after(30))
+    verdict = controller.timer(facts, None)
+    assert verdict is not None
+    assert (verdict.check, verdict.level) == ("WD-1", Level.CRITICAL)
+    assert "VM Overrides" in verdict.remedy
