@@ -17,12 +17,12 @@ from collector.adapters.base import Files, Shell
 from collector.adapters.fake import MACHINES, FakeChannel, FakeEndpoint, FakeMachine, Life
 from collector.adapters.limits import Deadline
 from collector.adapters.smb import SmbChannel, SmbEndpoint
-from collector.adapters.ssh import SshChannel, SshEndpoint
+from collector.adapters.ssh import SshChannel
 from collector.adapters.vsphere_datastore import VsphereDatastore
 from collector.adapters.winrm import WinrmChannel
-from collector.model.host import Credential, SecretRef
+from tests.contract.credentials import credential_for, endpoint_for
 from tests.peers.samba import drive, smb_login
-from tests.peers.sshd import Sshd, sshd
+from tests.peers.sshd import sshd
 from tests.peers.vsphere import credential as vsphere_login
 from tests.peers.vsphere import endpoint as vsphere_endpoint
 from tests.peers.vsphere_double import VsphereDouble
@@ -49,18 +49,6 @@ class Rig:
         """The channel, which is a shell."""
         assert isinstance(self.channel, Shell)
         return self.channel
-
-
-def credential_for(server: Sshd) -> Credential:
-    """The credential that the test's sshd takes."""
-    return Credential(
-        "oncall", username=server.user, private_key=SecretRef("file", str(server.private_key), Path())
-    )
-
-
-def endpoint_for(server: Sshd) -> SshEndpoint:
-    """The endpoint of the test's sshd, with its host key known."""
-    return SshEndpoint(address="127.0.0.1", port=server.port, known_hosts=server.known_hosts)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pyVmomi import vmodl
 
@@ -24,6 +26,7 @@ from collector.lab.bmc import Bmc, Board, Faults
 from tests.peers import hyperv_login as hyperv
 from tests.peers import qmp, wsman
 from tests.peers.bmc import logged_in
+from tests.peers.esxi_shell import esxi_shell
 from tests.peers.hyperv_host import HypervHost, Machine, answered
 from tests.peers.soap_server import Rule
 from tests.peers.soap_server import Trouble as Mischief
@@ -140,7 +143,28 @@ def _vsphere(trouble: Trouble) -> Iterator[Rig]:
         yield Rig(controller, double.nmis)
 
 
+@contextlib.contextmanager
+def _esxi_vm(trouble: Trouble) -> Iterator[Rig]:
+    then = {
+        Trouble.ANSWER_LATE: "sleep 3; echo Sending NMI to guest...",
+        Trouble.FIRST_ANSWER_LOST: "sleep 60",
+        Trouble.ALL_ANSWERS_LOST: "sleep 60",
+        Trouble.CONNECTION_GONE: "kill -9 $(ps -o ppid= -p $PPID)",
+        Trouble.WRONG_CODE: "echo Failed >&2; exit 1",
+        Trouble.GARBAGE: "head -c 300 /dev/urandom",
+    }.get(trouble, "echo Sending NMI to guest...")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        esxi_shell(Path(folder), then=then) as host,
+        host.controller() as controller,
+    ):
+        if trouble is Trouble.REFUSED:
+            (host.folder / "vmdumper").unlink()
+        yield Rig(controller, lambda: len(host.nmis()))
+
+
 RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
+    "esxi-vm": _esxi_vm,
     "fake": _fake,
     "hyperv": _hyperv,
     "ipmi": _ipmi,

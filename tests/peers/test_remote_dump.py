@@ -14,7 +14,8 @@ from collector.dump.report import DumpFormat, DumpReport, State
 from collector.errors import DumpError
 from collector.run import remote_dump
 from collector.run.remote_dump import RemoteSource, look
-from tests.contract.channels import Rig, credential_for, endpoint_for, ssh
+from tests.contract.channels import Rig, ssh
+from tests.contract.credentials import credential_for, endpoint_for
 from tests.peers.sshd import sshd, stopped
 from tests.unit.dump import dumps
 

@@ -18,7 +18,7 @@ from collector.adapters.limits import Deadline
 from collector.adapters.ssh import SshChannel, SshEndpoint
 from collector.errors import AdapterError, DeadlineError, PeerFailedError, UnreachableError
 from collector.model.host import Credential
-from tests.contract.channels import credential_for
+from tests.contract.credentials import credential_for
 from tests.peers.server import free_port
 from tests.peers.sshd import Sshd, descendants, sshd, stopped
 from tests.peers.tcp_proxy import proxy

@@ -12,7 +12,7 @@ import pytest
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh import SshChannel, SshEndpoint
 from collector.errors import HostKeyError
-from tests.contract.channels import credential_for, endpoint_for
+from tests.contract.credentials import credential_for, endpoint_for
 from tests.peers.server import tool
 from tests.peers.ssh_double import Login, ssh_double
 from tests.peers.sshd import Sshd, make_key, sshd

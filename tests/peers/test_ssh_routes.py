@@ -12,7 +12,7 @@ import pytest
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh import SshChannel, SshEndpoint
 from collector.errors import AdapterError, DeadlineError, ForbiddenError, HostKeyError, UnreachableError
-from tests.contract.channels import credential_for, endpoint_for
+from tests.contract.credentials import credential_for, endpoint_for
 from tests.peers.server import free_port
 from tests.peers.sshd import Sshd, sshd, stopped
 

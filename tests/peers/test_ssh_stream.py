@@ -24,7 +24,7 @@ from collector.model.host import Host, Platform
 from collector.playbook.schema import LogSource, Playbook
 from collector.run.incident import Incident, Silent
 from collector.run.stream import stream
-from tests.contract.channels import credential_for
+from tests.contract.credentials import credential_for
 from tests.peers.sshd import Sshd, descendants, sshd
 from tests.peers.test_ssh_deadlines import connected
 from tests.scenarios.harness import PLAYBOOK

@@ -87,7 +87,7 @@ def test_a_file_that_would_be_overlooked_is_told(tmp_path: Path) -> None:
         ),
         ("file: /proc/mounts", "file: /proc/mounts, command: mount", "exactly one of 'command' and 'file'"),
         ("name: mounts.txt", "name: ../mounts.txt", "pattern"),
-        ("controllers: [ipmi, hyperv, vsphere]", "controllers: []", "at least 1"),
+        ("controllers: [ipmi, hyperv, vsphere, esxi-vm]", "controllers: []", "at least 1"),
     ],
 )
 def test_what_is_wrong_is_told_with_file_and_line(own: Path, right: str, wrong: str, says: str) -> None:
