@@ -86,7 +86,10 @@ def test_a_host_that_no_playbook_fits_is_told_why(settings: Path) -> None:
     _, error = run("select", "db02", "-c", settings)
     assert isinstance(error, PlaybookError)
     assert error.host == "db02"
-    assert "it needs a controller of type ipmi or hyperv or vsphere or esxi-vm, and the host has none" in error.message
+    assert (
+        "it needs a controller of type ipmi or hyperv or vsphere or esxi-vm, and the host has none"
+        in error.message
+    )
 
 
 def test_the_schema_is_json() -> None:
