@@ -11,12 +11,13 @@ from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import InventoryError
 from collector.fleet.changes import as_of
-from collector.fleet.engine import Engine
+from collector.fleet.engine import Batch, Engine, Work
 from collector.fleet.failures import MaxFailures, stop_after
-from collector.fleet.reach import unreachable
+from collector.fleet.reach import waves
 from collector.model.audit import HostAudit
 from collector.model.fleet import Row
 from collector.model.host import Host
+from collector.model.result import Outcome
 from collector.run.audit import audit, not_audited
 from collector.run.incident import Observe
 
@@ -41,14 +42,54 @@ def audit_all(
     def look(host: Host, deadline: Deadline) -> HostAudit:
         return audit(host, connections, cases, deadline)
 
-    if len(hosts) > 1:
-        for identity, reason in unreachable(hosts, observe).items():
-            connections.give_up(identity, reason)
     by_name = {host.name: host for host in hosts}
-    batch = engine.submit(hosts, look)
+    alone = len(hosts) == 1
+    batch = engine.submit(hosts, look) if alone else _Waves(hosts, look, engine, connections, observe)
     rows = stop_after(batch, len(hosts), limit, _failed) if limit else batch.rows()
     for row in rows:
         yield row.value or not_audited(by_name[row.host], row.detail)
+
+
+class _Waves:
+    """A batch whose hosts are submitted as it becomes known who answers."""
+
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        work: Work[HostAudit],
+        engine: Engine,
+        connections: Connections,
+        observe: Observe,
+    ) -> None:
+        self._hosts = hosts
+        self._work = work
+        self._engine = engine
+        self._connections = connections
+        self._observe = observe
+        self._under_way: Batch[HostAudit] | None = None
+        self._cancelled = ""
+
+    def rows(self) -> Iterator[Row[HostAudit]]:
+        """Every host's row, exactly one each."""
+        left = {host.name for host in self._hosts}
+        for wave in waves(self._hosts, self._observe) if self._hosts else ():
+            if self._cancelled:
+                break
+            for identity, reason in wave.unreachable.items():
+                self._connections.give_up(identity, reason)
+            self._under_way = self._engine.submit(wave.hosts, self._work)
+            for row in self._under_way.rows():
+                left.discard(row.host)
+                yield row
+        for host in self._hosts:
+            if host.name in left:
+                yield Row(host.name, Outcome.SKIPPED, detail=self._cancelled)
+
+    def cancel(self, reason: str) -> None:
+        """Start no more hosts."""
+        self._cancelled = reason
+        if self._under_way is not None:
+            self._under_way.cancel(reason)
 
 
 def recorded(

@@ -5,13 +5,16 @@ It is the probe's own look: one connection each, and the answer of a living peer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from collector.errors import AdapterError, DeadlineError, UnreachableError
 from collector.model.host import Endpoint, Host
 from collector.probe.observation import Observation, Reach, Target
 from collector.probe.protocols import PROTOCOLS
 from collector.probe.targets import protocol_of
+from collector.run.beside import beside
 from collector.run.incident import Observe
 
 AT_ONCE = 400
@@ -35,32 +38,79 @@ _PROTOCOLS: Mapping[str, str] = {
 _SILENT = (Reach.SILENT, Reach.CONNECTED)
 
 
-def unreachable(hosts: Sequence[Host], observe: Observe) -> dict[str, AdapterError]:
-    """Ask every endpoint of `hosts`; say of those that give no answer why, by their identity.
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Hosts to be asked now, and why some of their endpoints, by identity, are not worth a login."""
 
-    An endpoint behind a jump host cannot be asked from here, and is left out.
+    hosts: Sequence[Host]
+    unreachable: Mapping[str, AdapterError]
+
+
+def waves(hosts: Sequence[Host], observe: Observe) -> Iterator[Wave]:
+    """The hosts in groups to be asked now; the next group is looked at while the caller has one at work.
+
+    Those that were silent come last, looked at a second time: so many questions at once can be too much for
+    the way there, or for a server of many addresses.
     """
-    asked: dict[Target, list[str]] = {}
-    for host in hosts:
-        for endpoint in (*host.controllers, *host.channels):
-            target = _target(host, endpoint)
-            if target is not None:
-                asked.setdefault(target, []).append(endpoint.identity)
-    seen = _look(list(asked), observe, SECONDS)
-    if len(asked) > FEW:
-        # So many questions at once can be too much for the way there, or for a server of many addresses.
-        silent = [target for target, one in seen.items() if one.reach in _SILENT]
-        seen |= _look(silent, observe, 2 * SECONDS)
-    found: dict[str, AdapterError] = {}
-    for target, observation in seen.items():
-        error = _error(observation)
-        if error is not None:
-            found |= dict.fromkeys(asked[target], error)
-    return found
-
-
-def _look(targets: Sequence[Target], observe: Observe, seconds: float) -> dict[Target, Observation]:
+    groups = _groups(hosts)
+    burst = len({target for host in hosts for target, _ in _targets(host)}) > FEW
     seen: dict[Target, Observation] = {}
+    silent: list[Host] = []
+    looking = beside(partial(_look, groups[0], seen, observe, SECONDS))
+    for number, group in enumerate(groups):
+        seen |= looking()
+        quiet = {host.name for host in group if burst and _is_silent(host, seen)}
+        silent += [host for host in group if host.name in quiet]
+        if number + 1 < len(groups):
+            looking = beside(partial(_look, groups[number + 1], seen, observe, SECONDS))
+        else:
+            answered = {target: one for target, one in seen.items() if one.reach not in _SILENT}
+            looking = beside(partial(_look, silent, answered, observe, 2 * SECONDS))
+        yield _wave([host for host in group if host.name not in quiet], seen)
+    if silent:
+        yield _wave(silent, seen | looking())
+
+
+def _groups(hosts: Sequence[Host]) -> list[list[Host]]:
+    """Hosts in their order, each group with about as many endpoints as are asked at once."""
+    groups: list[list[Host]] = [[]]
+    room = AT_ONCE
+    for host in hosts:
+        needed = len(_targets(host))
+        if needed > room and groups[-1]:
+            groups.append([])
+            room = AT_ONCE
+        groups[-1].append(host)
+        room -= needed
+    return groups
+
+
+def _wave(hosts: Sequence[Host], seen: Mapping[Target, Observation]) -> Wave:
+    errors = {
+        identity: error
+        for host in hosts
+        for target, identity in _targets(host)
+        if (error := _error(seen[target])) is not None
+    }
+    return Wave(hosts, errors)
+
+
+def _is_silent(host: Host, seen: Mapping[Target, Observation]) -> bool:
+    return any(seen[target].reach in _SILENT for target, _ in _targets(host))
+
+
+def _targets(host: Host) -> list[tuple[Target, str]]:
+    """What to ask, and the identity of the endpoint that it is; one behind a jump host cannot be asked."""
+    endpoints = (*host.controllers, *host.channels)
+    return [(target, end.identity) for end in endpoints if (target := _target(host, end)) is not None]
+
+
+def _look(
+    hosts: Sequence[Host], known: Mapping[Target, Observation], observe: Observe, seconds: float
+) -> dict[Target, Observation]:
+    """Ask every endpoint of the hosts that is not known yet."""
+    asked = dict.fromkeys(target for host in hosts for target, _ in _targets(host) if target not in known)
+    targets, seen = list(asked), dict[Target, Observation]()
     for begin in range(0, len(targets), AT_ONCE):
         batch = targets[begin : begin + AT_ONCE]
         seen |= zip(batch, observe(batch, seconds), strict=True)

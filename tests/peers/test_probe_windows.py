@@ -81,7 +81,7 @@ def test_a_healthy_host_with_winrm_through_tls_is_let_in_to_be_audited(tmp_path:
     with wsman(tmp_path / "w", certificate=make_certificate(tmp_path / "winrm.pem")) as server:
         channel = Winrm(type="winrm", address=LOOPBACK, port=server.port, tls=True)
         host = Host("sql01", Platform.WINDOWS, LOOPBACK, (), (channel,))
-        assert reach.unreachable([host], observe) == {}
+        assert [dict(wave.unreachable) for wave in reach.waves([host], observe)] == [{}]
 
 
 @pytest.mark.parametrize("code", [503, 404])
