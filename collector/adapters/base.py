@@ -427,8 +427,3 @@ class Notices(Protocol):
     def notices(self) -> tuple[str, ...]:
         """One sentence each; known once the adapter is entered."""
         ...
-
-
-@runtime_checkable
-class HostChannel(Shell, Files, Protocol):
-    """A way into the host that can do both: what waiting and retrieving need."""

@@ -122,7 +122,7 @@ def _without_a_crash(incident: Incident, options: Options, confirm: Confirm) -> 
             _write_down(incident, taken)
     claim = journal.last("snapshot.claim")
     assert claim is not None, "a snapshot that was taken leaves a claim"
-    failures = _fetch(snapshot.from_outside(incident), taken, claim.time)
+    failures = _fetch(incident, taken, claim.time)
     if not failures:
         with _stage(incident, "clean up"):
             failures = tuple(snapshot.remove(incident))

@@ -7,7 +7,7 @@ Windows host by PowerShell. Where files come over another channel than commands,
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -59,11 +59,16 @@ class Inside:
     Args:
         host: the host.
         connections: of this run.
+        files_over: types of the channels that the playbook names. Files of any other are not looked at: a
+            datastore's would be taken for the guest's, and its silence for the proof that there is no dump.
         deadline: when all of it must end; a login gets a minute of it at most.
     """
 
-    def __init__(self, host: Host, connections: Connections, deadline: Deadline) -> None:
+    def __init__(
+        self, host: Host, connections: Connections, files_over: Sequence[str], deadline: Deadline
+    ) -> None:
         self._host = host
+        self._files_over = files_over
         self._connections = connections
         self._deadline = deadline
         self._stack = contextlib.ExitStack()
@@ -110,7 +115,8 @@ class Inside:
         return adapter.run(text, deadline, limit=limit)
 
     def _open(self, capability: type[C]) -> tuple[Endpoint, C]:
-        endpoints = ways(self._host, self._connections, capability)
+        types = self._files_over if capability is Files else None
+        endpoints = ways(self._host, self._connections, capability, types)
         for endpoint in endpoints:
             adapter = self._adapter(endpoint, capability)
             if adapter is not None:
@@ -138,13 +144,18 @@ class Inside:
         return adapter
 
 
-def ways(host: Host, connections: Connections, capability: type[object]) -> list[Endpoint]:
+def ways(
+    host: Host, connections: Connections, capability: type[object], types: Sequence[str] | None = None
+) -> list[Endpoint]:
     """The host's channels with `capability`, in the user's order; those that are slow at files come last.
+
+    With `types`, only channels of these.
 
     Raises:
         InventoryError: there is none.
     """
-    endpoints = connections.able(host.channels, capability)
+    able = connections.able(host.channels, capability)
+    endpoints = [endpoint for endpoint in able if types is None or endpoint.type in types]
     if not endpoints:
         raise InventoryError(
             f"the host has no channel that can {_WORDS.get(capability, f'serve {capability.__name__}')}",

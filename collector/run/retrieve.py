@@ -69,7 +69,8 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
     failures: list[str] = []
     wanted = [*dumps, *unfinished]
     free_space_check(incident.case, sum(d.size for d in wanted if _home(incident, d.path, d.size) is None))
-    with Inside(host, connections, deadline) as inside:
+    named = incident.playbook.when.channels
+    with Inside(host, connections, named, deadline) as inside:
         files = inside.files()
         if isinstance(files, SlowFiles):
             incident.progress.note(files.slowness())
@@ -231,7 +232,8 @@ class _Copy:
     def _read_into(self, part: PartFile) -> None:
         remote, incident, done = self._remote, self._incident, part.offset
         stall = incident.playbook.steps.retrieve.stall
-        with Inside(incident.host, incident.connections, self._deadline) as inside:
+        named = incident.playbook.when.channels
+        with Inside(incident.host, incident.connections, named, self._deadline) as inside:
             for chunk in inside.files().read(remote.path, done, stall):
                 part.write(chunk)
                 done += len(chunk)

@@ -7,8 +7,6 @@ confirms it. It is named after the case: taken up again, the case finds it and m
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from collector.adapters.base import MemorySnapshot, RemoteFile, SnapshotPrice
 from collector.adapters.limits import Deadline
 from collector.case.wording import size
@@ -60,13 +58,6 @@ def take(incident: Incident) -> Awaited:
         hint="Mend what it says, then resume this case; or choose another playbook.",
         host=incident.host.name,
     )
-
-
-def from_outside(incident: Incident) -> Incident:
-    """The incident with those channels alone that its playbook names: others lead into a host that hangs."""
-    named = incident.playbook.when.channels
-    channels = tuple(channel for channel in incident.host.channels if channel.type in named)
-    return replace(incident, host=replace(incident.host, channels=channels))
 
 
 def remove(incident: Incident) -> list[str]:

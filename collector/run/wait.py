@@ -177,7 +177,8 @@ def _look(incident: Incident, elapsed: float) -> Look:
     steps, host = incident.playbook.steps, incident.host
     deadline = Deadline.after(_LOOK)
     fold = host.platform is Platform.WINDOWS
-    with Inside(host, incident.connections, deadline) as inside:
+    named = incident.playbook.when.channels
+    with Inside(host, incident.connections, named, deadline) as inside:
         facts = inside.facts()
         store.record(incident.case.path.parent, host.name, facts)
         files = inside.files()

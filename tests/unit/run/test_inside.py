@@ -69,7 +69,8 @@ def host(*types: str) -> Host:
 
 
 def inside(machine: Host, doors: Doors) -> Inside:
-    return Inside(machine, doors, Deadline.after(60))  # type: ignore[arg-type]
+    over = tuple(channel.type for channel in machine.channels if channel.type != "datastore")
+    return Inside(machine, doors, over, Deadline.after(60))  # type: ignore[arg-type]
 
 
 def test_one_channel_that_can_do_both_is_opened_once() -> None:
@@ -88,6 +89,13 @@ def test_files_come_over_the_fast_channel_even_where_the_slow_one_is_listed_firs
         assert type(ways_in.files()) is Reader
     assert doors.opened == ["winrm", "smb"]
     assert sorted(doors.closed) == ["smb", "winrm"]
+
+
+def test_files_of_a_channel_that_the_playbook_does_not_name_are_not_the_host_s() -> None:
+    doors = Doors({"winrm": Both, "datastore": Reader})
+    with inside(host("datastore", "winrm"), doors) as ways_in:
+        assert type(ways_in.files()) is Both
+    assert doors.opened == ["winrm"]
 
 
 def test_files_come_over_the_slow_channel_when_the_fast_one_is_shut() -> None:
