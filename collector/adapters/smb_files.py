@@ -19,22 +19,19 @@ from smbprotocol.open import (
     SMB2CloseRequest,
     SMB2CreateRequest,
     SMB2QueryDirectoryRequest,
-    SMB2ReadRequest,
 )
 from smbprotocol.tree import TreeConnect
 
 from collector.adapters.base import FileKind, RemoteFile
 from collector.adapters.patience import Patience
 from collector.adapters.read_ahead import ReadAhead
-from collector.adapters.smb_connection import CHUNK, SPARE_CREDITS, Answer, Connection, malformed
+from collector.adapters.smb_connection import CHUNK, SPARE_CREDITS, UNIT, Answer, Connection, no_credits
+from collector.adapters.smb_keys import malformed
 from collector.adapters.smb_status import END_OF_FILE, NO_MORE_FILES, SUCCESS, failure
 from collector.errors import AdapterError, PeerFailedError
 
 DEPTH = 32
 """Requests outstanding. 32 MiB on the way are 200 MB/s at 160 ms."""
-
-UNIT = 64 * 1024
-"""Bytes that one credit pays for (section 3.2.4.1.5)."""
 
 MAX_ENTRIES = 50_000
 """Entries of one folder. A folder of crash dumps has some dozen."""
@@ -130,12 +127,10 @@ class Share:
                 connection.patience = patience
                 wanted = plan.requests()
                 while self._affordable(chunk) and (place := next(wanted, None)):
-                    asked[self._ask_data(opened, place[1], place[2])] = place[0]
+                    number, start, length = place
+                    asked[connection.post_read(opened.id, self._tree, start, length)] = number
                 if not asked:
-                    raise PeerFailedError(
-                        "the SMB server allows no further request",
-                        hint="It may be overloaded; resume the case later.",
-                    )
+                    raise no_credits()
                 self._take_in(plan, asked, shown)
                 yield from plan.ready()
         finally:
@@ -168,13 +163,6 @@ class Share:
             plan.end_of_file(planned)
         else:
             raise failure(answer.status, shown)
-
-    def _ask_data(self, opened: _Opened, offset: int, length: int) -> int:
-        message = SMB2ReadRequest()
-        message["length"] = length
-        message["offset"] = offset
-        message["file_id"] = opened.id
-        return self._connection.post(message, self._tree)
 
     def _ask_names(self, opened: _Opened) -> Answer:
         message = SMB2QueryDirectoryRequest()

@@ -22,8 +22,9 @@ from smbprotocol.tree import TreeConnect
 
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
-from collector.adapters.smb_connection import Connection, ended, malformed
+from collector.adapters.smb_connection import Connection, ended
 from collector.adapters.smb_files import Share
+from collector.adapters.smb_keys import malformed
 from collector.adapters.smb_status import refused_login, refused_share
 from collector.errors import (
     AdapterError,

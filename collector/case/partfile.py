@@ -45,7 +45,7 @@ BLOCK = 8 * 1024 * 1024
 _PART = ".part"
 _LOG = ".part.log"
 _PIECE = 512 * 1024
-_PIECES = 16  # so at most 8 MiB wait to be written
+_PIECES = 8  # on the way to each thread, so at most 8 MiB wait
 _READ = 1024 * 1024
 _RESERVE = 64 * 1024 * 1024  # for the journal, the report, and the logs that come after the dump
 
@@ -69,8 +69,9 @@ def free_space_check(case: CaseFolder, needed: int) -> None:
 class PartFile:
     """A file on its way into the case; use it as a context manager. Leaving the block keeps the part.
 
-    Writing and hashing have a thread of their own, so that neither makes the network wait; at most 8 MiB
-    are held in memory. What goes wrong there is raised by the next `write`, or by `finish`.
+    Pieces go to a thread that hashes them, and from there to one that writes them, so that the network waits
+    for neither; at most 8 MiB are held in memory. What goes wrong there is raised by the next `write`, or by
+    `finish`.
     """
 
     def __init__(self, case: CaseFolder, target: Path, source: str, size: int | None) -> None:
@@ -84,14 +85,19 @@ class PartFile:
         self.offset = self._saved
         """Bytes of the file that are here or handed over; where the next read of the source starts."""
         self._file = open_private(self._part, os.O_WRONLY | os.O_CREAT)
-        self._queue: queue.Queue[memoryview | None] = queue.Queue(_PIECES)
-        self._thread = threading.Thread(target=self._work, name=f"copy {target.name}", daemon=True)
+        self._to_hash: queue.Queue[memoryview | None] = queue.Queue(_PIECES)
+        self._to_write: queue.Queue[tuple[memoryview, str] | None] = queue.Queue(_PIECES)
+        self._threads = [
+            threading.Thread(target=work, name=f"copy {target.name}", daemon=True)
+            for work in (self._hash_pieces, self._write_pieces)
+        ]
         try:
             os.ftruncate(self._file, self._saved)
             os.lseek(self._file, self._saved, os.SEEK_SET)
             lines: list[Mapping[str, object]] = [{"source": source}, *checkpoints]
             write_atomically(self._log, b"".join(map(_line, lines)))
-            self._thread.start()
+            for thread in self._threads:
+                thread.start()
         except BaseException:
             os.close(self._file)
             raise
@@ -131,7 +137,7 @@ class PartFile:
         view = memoryview(chunk)
         for start in range(0, len(view), _PIECE):
             self._raise_failure()
-            self._queue.put(view[start : start + _PIECE])
+            self._to_hash.put(view[start : start + _PIECE])
         self.offset += len(view)
 
     def finish(self) -> Artifact:
@@ -171,39 +177,56 @@ class PartFile:
         self.abandon()
 
     def _stop(self) -> None:
-        """End the thread after it wrote all it was given, with a checkpoint at the end of it."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        """End the threads after all they were given is written, with a checkpoint at the end of it."""
+        if self._threads[0].is_alive():
+            self._to_hash.put(None)
+            for thread in self._threads:
+                thread.join()
 
-    def _work(self) -> None:
-        """The thread: write, hash, and leave a checkpoint every `BLOCK` bytes, until None comes."""
+    def _hash_pieces(self) -> None:
+        """The first thread, until None comes: hash a piece, and hand it on with the digest up to its end.
+
+        The digest is empty but for every `BLOCK` bytes, where a checkpoint will be.
+        """
+        hashed = checked = self._saved
+        while (piece := self._to_hash.get()) is not None:
+            self._sha256.update(piece)
+            hashed += len(piece)
+            if hashed - checked >= BLOCK:
+                checked = hashed
+                self._to_write.put((piece, self._sha256.hexdigest()))
+            else:
+                self._to_write.put((piece, ""))
+        self._to_write.put(None)
+
+    def _write_pieces(self) -> None:
+        """The second thread, until None comes: write, and leave a checkpoint wherever there is a digest."""
         try:
-            while (piece := self._queue.get()) is not None:
+            while (handed := self._to_write.get()) is not None:
                 if self._failure is None:
-                    self._take(piece)
+                    self._write_piece(*handed)
             if self._failure is None and self._written > self._saved:
-                self._save()
+                self._save(self._sha256.hexdigest())
         except BaseException as error:  # noqa: BLE001 - handed over, to be raised in the caller's thread
             self._failure = error
         finally:
             os.close(self._file)
 
-    def _take(self, piece: memoryview) -> None:
+    def _write_piece(self, piece: memoryview, digest: str) -> None:
         try:
             write_all(self._file, piece)
-            self._sha256.update(piece)
             self._written += len(piece)
-            if self._written - self._saved >= BLOCK:
-                self._save()
+            if digest:
+                self._save(digest)
         except BaseException as error:  # noqa: BLE001 - the thread lives on to empty the queue
             self._failure = error
 
-    def _save(self) -> None:
+    def _save(self, digest: str) -> None:
+        """A checkpoint: what is written, up to here and with this digest, is on the disk."""
         sync(self._file)
         fd = open_private(self._log, os.O_WRONLY | os.O_APPEND)
         try:
-            write_all(fd, _line({"end": self._written, "sha256": self._sha256.hexdigest()}))
+            write_all(fd, _line({"end": self._written, "sha256": digest}))
             sync(fd)
         finally:
             os.close(fd)
