@@ -24,7 +24,9 @@ from collector.adapters.ssh import SshChannel, SshEndpoint
 from collector.errors import AdapterError, CollectorError, InventoryError, PeerFailedError
 from collector.model.host import Credential, Endpoint
 
-_NOT_FOUND = 127  # POSIX sh: the command was not found, so that nothing ran
+_ABSENT = b"hang-collector: not on this host"
+"""What the shell says for us where the tool is missing. Its exit status 127 alone proves nothing: a tool that
+acts and then misses one of its own ends with it, too."""
 _SENT = b"Sending NMI to guest"
 _WORLD = re.compile(r"[0-9]{1,12}")
 _HEX = re.compile(r"[^0-9a-f]")
@@ -107,11 +109,14 @@ class EsxiVmController:
             return NmiAnswer(NmiOutcome.UNCERTAIN, f"the command may have run, and then {error.message}")
 
     def _command(self, machine: Process) -> str:
-        if self._endpoint.way == "vmdumper":
-            return f"vmdumper {machine.world} nmi"
-        # The bundle is of no use here, and there may be no room for it on the host.
-        place = shlex.quote(f"--vm={machine.config_file}")
-        return f"vm-support -s -a HungVM:Send_NMI_To_Guest {place} >/dev/null"
+        way = self._endpoint.way
+        if way == "vmdumper":
+            act = f"vmdumper {machine.world} nmi"
+        else:
+            # The bundle is of no use here, and there may be no room for it on the host.
+            place = shlex.quote(f"--vm={machine.config_file}")
+            act = f"vm-support -s -a HungVM:Send_NMI_To_Guest {place} >/dev/null"
+        return f"if command -v {way} >/dev/null; then {act}; else echo '{_ABSENT.decode()}'; false; fi"
 
     def _find(self, deadline: Deadline) -> Process | None:
         """The running machine that the endpoint names. Raises: InventoryError, AdapterError."""
@@ -146,7 +151,7 @@ def processes(listing: bytes) -> Iterator[Process]:
 
 def judge(answer: CommandResult, way: str) -> NmiAnswer:
     """What the command's end proves: its own words are an acknowledgement, only its absence is a refusal."""
-    if answer.exit_status == _NOT_FOUND:
+    if answer.exit_status != 0 and answer.stdout.strip() == _ABSENT:
         return NmiAnswer(NmiOutcome.NOT_SENT, f"the host has no {way}")
     said = _said(answer.stdout + b" " + answer.stderr)
     if answer.exit_status == 0 and (way == "vm-support" or _SENT in answer.stdout + answer.stderr):

@@ -91,6 +91,17 @@ def test_a_host_without_vm_support_sends_nothing(host: EsxiShell) -> None:
     assert (answer.outcome, answer.detail) == (NmiOutcome.NOT_SENT, "the host has no vm-support")
 
 
+@pytest.mark.parametrize("way", ["vmdumper", "vm-support"])
+def test_a_tool_that_acts_and_then_misses_a_tool_of_its_own_leaves_it_uncertain(
+    host: EsxiShell, way: str
+) -> None:
+    host.has(way, f'echo "$*" >> {host.folder}/nmis; no-such-tool')
+    with host.controller(way=way) as controller:
+        answer = controller.send_nmi(soon())
+    assert answer.outcome is NmiOutcome.UNCERTAIN, answer.detail
+    assert len(host.nmis()) == 1
+
+
 @given(st.binary(max_size=400))
 def test_no_listing_breaks_the_reader(noise: bytes) -> None:
     names = [machine.name for machine in processes(LISTING.encode() + b"\n" + noise)]
