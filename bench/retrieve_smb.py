@@ -11,6 +11,7 @@ client CPU (user and system) are medians in seconds; RSS is the peak in MiB abov
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import queue
 import socket
@@ -61,26 +62,34 @@ def delay(target: int, port: int) -> None:
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    on_the_way: queue.Queue[tuple[float, bytes]] = queue.Queue(256)
+    """Through pipes, so that the bytes themselves are never touched: a network costs no CPU here."""
+    pipes: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+    for _ in range(32):
+        leaves, enters = os.pipe()
+        fcntl.fcntl(enters, fcntl.F_SETPIPE_SZ, MIB)
+        pipes.put((leaves, enters))
+    on_the_way: queue.SimpleQueue[tuple[float, int, tuple[int, int]]] = queue.SimpleQueue()
 
     def arrive() -> None:
         with contextlib.suppress(OSError):
             while True:
-                due, data = on_the_way.get()
+                due, count, pipe = on_the_way.get()
                 time.sleep(max(0.0, due - time.monotonic()))
-                if not data:
+                if not count:
                     sink.shutdown(socket.SHUT_WR)
-                    return
-                sink.sendall(data)
+                while count:
+                    count -= os.splice(pipe[0], sink.fileno(), count)
+                pipes.put(pipe)
 
     threading.Thread(target=arrive, daemon=True).start()
-    data = b"first"
-    while data:
+    count = 1
+    while count:
+        pipe = pipes.get()
         try:
-            data = source.recv(256 * 1024)
+            count = os.splice(source.fileno(), pipe[1], MIB)
         except OSError:
-            data = b""
-        on_the_way.put((time.monotonic() + ROUND_TRIP / 2, data))
+            count = 0
+        on_the_way.put((time.monotonic() + ROUND_TRIP / 2, count, pipe))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,13 @@ from typing import TypeVar
 
 from collector.adapters.base import Adapter, Notices
 from collector.adapters.limits import Deadline, LoginBrake
-from collector.errors import AdapterError, DeadlineError, InventoryError, LoginRefusedError
+from collector.errors import (
+    AdapterError,
+    DeadlineError,
+    InventoryError,
+    LoginRefusedError,
+    UnreachableError,
+)
 from collector.model.host import Credential, Endpoint, Host
 
 C = TypeVar("C")
@@ -61,6 +67,7 @@ class Connections:
         self._notified: set[str] = set()
         self._brake = LoginBrake()
         self._given_up: dict[str, AdapterError] = {}
+        self._silent: set[str] = set()
         self._turns: dict[str, threading.Lock] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
@@ -90,6 +97,10 @@ class Connections:
                 except LoginRefusedError as refusal:
                     self._brake.pull(endpoint.identity, endpoint.credential, refusal)
                     raise
+                except (DeadlineError, UnreachableError):
+                    self._silent.add(endpoint.identity)
+                    raise
+                self._silent.discard(endpoint.identity)
             with contextlib.ExitStack() as stack:
                 stack.push(adapter.__exit__)
                 self._tell(adapter)
@@ -101,8 +112,23 @@ class Connections:
         self._given_up[identity] = reason
 
     def able(self, endpoints: tuple[Endpoint, ...], capability: type[object]) -> list[Endpoint]:
-        """Those of `endpoints` whose adapter has `capability`, in the user's order of preference."""
-        return [endpoint for endpoint in endpoints if _adapter(endpoint, capability)]
+        """Those of `endpoints` whose adapter has `capability`, in the user's order of preference.
+
+        Those whose last login found nobody come last: a silent one must not cost the others their time again.
+        """
+        able = [endpoint for endpoint in endpoints if _adapter(endpoint, capability)]
+        return sorted(able, key=lambda endpoint: endpoint.identity in self._silent)
+
+    def in_turn(
+        self, endpoints: tuple[Endpoint, ...], capability: type[object], deadline: Deadline
+    ) -> Iterator[tuple[Endpoint, Deadline]]:
+        """Those that are `able`, for a caller who asks one after the other, each with the end of its login.
+
+        A login gets its share of what is left until `deadline`: if it is silent, the others need the rest.
+        """
+        able = self.able(endpoints, capability)
+        for left, endpoint in zip(range(len(able), 0, -1), able, strict=True):
+            yield endpoint, deadline.within(deadline.remaining() / left)
 
     def _refuse_if_given_up(self, endpoint: Endpoint) -> None:
         reason = self._given_up.get(endpoint.identity)

@@ -78,10 +78,10 @@ def _reason(decides: LinkVerdict, asked: Sequence[StepResult]) -> str:
 def _ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> Gathered:
     """Log in to one controller after the other, until one answers that can send an NMI."""
     steps: list[StepResult] = []
-    for endpoint in connections.able(host.controllers, NmiInjector):
+    for endpoint, login in connections.in_turn(host.controllers, NmiInjector, deadline):
         started = time.monotonic()
         try:
-            with connections.open(host, endpoint, NmiInjector, deadline) as controller:
+            with connections.open(host, endpoint, NmiInjector, login) as controller:
                 facts = controllers.gather(controller, endpoint.identity, deadline)
         except CollectorError as error:
             steps.append(_failed(endpoint.identity, error, started))
@@ -100,10 +100,10 @@ def _ask_host(host: Host, connections: Connections, cases: Path, deadline: Deadl
         reason = f"facts of {host.platform} hosts cannot be read yet"
         steps += [StepResult(channel.identity, Outcome.SKIPPED, reason) for channel in host.channels[:1]]
         return _missing((), "channel", "the host", steps), steps
-    for endpoint in connections.able(host.channels, language.capability):
+    for endpoint, login in connections.in_turn(host.channels, language.capability, deadline):
         started = time.monotonic()
         try:
-            with connections.open(host, endpoint, language.capability, deadline) as channel:
+            with connections.open(host, endpoint, language.capability, login) as channel:
                 logins = _login("channel", endpoint.identity)
                 facts = language.all(channel, endpoint.type, deadline)
         except CollectorError as error:

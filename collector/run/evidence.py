@@ -34,13 +34,13 @@ def collect_evidence(incident: Incident, folder: str, when: str) -> None:
     deadline = Deadline.after(step.deadline)
     for name in step.collect:
         kind = _KINDS[name]
-        endpoints = incident.connections.able(incident.host.controllers, kind.capability)
-        if not endpoints:
+        connections, controllers = incident.connections, incident.host.controllers
+        if not connections.able(controllers, kind.capability):
             incident.miss(name, "", Outcome.SKIPPED, "no controller of this host offers it")
-        for endpoint in endpoints:
+        for endpoint, login in connections.in_turn(controllers, kind.capability, deadline):
             incident.progress.status(f"reading {name} from {endpoint.identity}")
             try:
-                data = _read(incident, endpoint, kind, deadline)
+                data = _read(incident, endpoint, kind, login, deadline)
             except CollectorError as error:
                 incident.miss(name, endpoint.identity, Outcome.of(error), error.message)
                 continue
@@ -49,8 +49,8 @@ def collect_evidence(incident: Incident, folder: str, when: str) -> None:
             break
 
 
-def _read(incident: Incident, endpoint: Endpoint, kind: _Kind, deadline: Deadline) -> bytes:
-    with incident.connections.open(incident.host, endpoint, kind.capability, deadline) as controller:
+def _read(incident: Incident, endpoint: Endpoint, kind: _Kind, login: Deadline, deadline: Deadline) -> bytes:
+    with incident.connections.open(incident.host, endpoint, kind.capability, login) as controller:
         return kind.read(controller, deadline)
 
 

@@ -73,9 +73,9 @@ def not_examined(host: Host, why: str) -> Examination:
 def ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> list[ControllerAnswer]:
     """Ask one controller after the other, until one answers."""
     answers: list[ControllerAnswer] = []
-    for endpoint in connections.able(host.controllers, Power):
+    for endpoint, login in connections.in_turn(host.controllers, Power, deadline):
         try:
-            with connections.open(host, endpoint, Power, deadline) as controller:
+            with connections.open(host, endpoint, Power, login) as controller:
                 guest = controller.guest(deadline) if isinstance(controller, GuestView) else None
                 power = guest.power if guest else controller.power_state(deadline)
                 crash = _crash_seen(controller, deadline)
@@ -100,9 +100,9 @@ def known_facts(
     if language is None:
         return {}, troubles
     if diagnosis in (Diagnosis.RESPONSIVE, Diagnosis.DEGRADED):
-        for endpoint in connections.able(host.channels, language.capability):
+        for endpoint, login in connections.in_turn(host.channels, language.capability, deadline):
             try:
-                with connections.open(host, endpoint, language.capability, deadline) as adapter:
+                with connections.open(host, endpoint, language.capability, login) as adapter:
                     facts = language.few(adapter, endpoint.type, deadline)
             except CollectorError as error:
                 troubles.append(f"{endpoint.identity}: {error.message}")

@@ -93,11 +93,10 @@ def _ask_controllers(incident: Incident) -> list[Verdict]:
     steps, host = incident.playbook.steps, incident.host
     deadline = Deadline.after(steps.preflight.deadline)
     assert steps.wait is not None, "the playbook was checked: whoever sends an NMI waits"
-    endpoints = incident.connections.able(host.controllers, NmiInjector)
     failures: list[str] = []
-    for endpoint in endpoints:
+    for endpoint, login in incident.connections.in_turn(host.controllers, NmiInjector, deadline):
         try:
-            with incident.connections.open(host, endpoint, NmiInjector, deadline) as controller:
+            with incident.connections.open(host, endpoint, NmiInjector, login) as controller:
                 verdicts = [Verdict("controller", Level.OK, f"logged in to {endpoint.identity}")]
                 if isinstance(controller, Power):
                     verdicts.append(rules.power(controller.power_state(deadline)))

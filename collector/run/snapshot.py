@@ -20,9 +20,9 @@ def judge_price(incident: Incident) -> list[Verdict]:
     """Is there somebody who can take a snapshot, and room for it? One that answers is enough."""
     deadline = Deadline.after(incident.playbook.steps.preflight.deadline)
     failures: list[str] = []
-    for endpoint in _takers(incident):
+    for endpoint, login in incident.connections.in_turn(_ways(incident), MemorySnapshot, deadline):
         try:
-            with incident.connections.open(incident.host, endpoint, MemorySnapshot, deadline) as taker:
+            with incident.connections.open(incident.host, endpoint, MemorySnapshot, login) as taker:
                 return [_judge(endpoint, taker.snapshot_price(deadline))]
         except CollectorError as error:
             failures.append(f"{endpoint.identity}: {error.message}")
@@ -39,10 +39,10 @@ def take(incident: Incident) -> Awaited:
     """
     deadline = Deadline.after(incident.playbook.steps.trigger.deadline)
     failures: list[str] = []
-    for endpoint in _takers(incident):
+    for endpoint, login in incident.connections.in_turn(_ways(incident), MemorySnapshot, deadline):
         begun = False
         try:
-            with incident.connections.open(incident.host, endpoint, MemorySnapshot, deadline) as taker:
+            with incident.connections.open(incident.host, endpoint, MemorySnapshot, login) as taker:
                 incident.case.journal.append(
                     "snapshot.claim", name=incident.case.name, endpoint=endpoint.identity
                 )
@@ -65,7 +65,7 @@ def remove(incident: Incident) -> list[str]:
     claim = incident.case.journal.last("snapshot.claim")
     assert claim is not None, "nothing is removed that was not taken"
     deadline = Deadline.after(incident.playbook.steps.trigger.deadline)
-    endpoint = next(e for e in _takers(incident) if e.identity == claim.data["endpoint"])
+    endpoint = next(e for e in _ways(incident) if e.identity == claim.data["endpoint"])
     name = str(claim.data["name"])
     incident.progress.status(f"removing the snapshot {name}")
     try:
@@ -77,9 +77,8 @@ def remove(incident: Incident) -> list[str]:
     return []
 
 
-def _takers(incident: Incident) -> list[Endpoint]:
-    host = incident.host
-    return incident.connections.able((*host.controllers, *host.channels), MemorySnapshot)
+def _ways(incident: Incident) -> tuple[Endpoint, ...]:
+    return (*incident.host.controllers, *incident.host.channels)
 
 
 def _judge(endpoint: Endpoint, price: SnapshotPrice) -> Verdict:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import pytest
 from pytest import CaptureFixture
 
 from collector.case.folder import CaseFolder, find
 from collector.cli.app import run
 from tests.demos.vsphere import VsphereLab, vsphere_lab
 from tests.peers import vsphere_double, wsman
+from tests.peers.server import free_port
+from tests.peers.soap_server import ADDRESS
 
 
 def collect(lab: VsphereLab, *options: str) -> tuple[int, CaseFolder]:
@@ -52,3 +56,22 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         assert lab.host.calls["SendNMI"] == lab.host.calls["AcquireGenericServiceTicket"] == 0
     assert code == 0
     assert not [entry for entry in case.journal.entries() if entry.event == "claim"]
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["closed", "silent"])
+def test_a_vcenter_that_is_down_is_gone_around_where_the_esxi_host_is_listed(
+    tmp_path: Path, *, silent: bool
+) -> None:
+    with vsphere_lab(tmp_path, dumps_for=1.0) as lab, socket.create_server((ADDRESS, 0)) as nobody:
+        port = nobody.getsockname()[1] if silent else free_port()
+        written = lab.settings.read_text(encoding="utf-8")
+        host = next(line for line in written.splitlines() if "type: vsphere" in line)
+        vcenter = host.replace(f"port: {lab.host.port}", f"port: {port}")
+        lab.settings.write_text(written.replace(host, f"{vcenter}\n{host}"), encoding="utf-8")
+        playbook = tmp_path / "playbooks" / "windows-crash-dump.yaml"
+        playbook.write_text(playbook.read_text(encoding="utf-8").replace("60s", "15s"), encoding="utf-8")
+        lab.hang()
+        code, case = collect(lab, "--confirm", "app07")
+        assert (lab.host.nmis(), lab.guest.nmis) == (1, 1)
+    assert code == 0
+    assert (case.path / "data" / "evidence" / "before-guest.json").exists()

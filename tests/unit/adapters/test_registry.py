@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -104,3 +105,23 @@ def test_able_lists_what_can_do_it_in_the_users_order() -> None:
     one, other = IpmiEndpoint(address="192.0.2.110"), IpmiEndpoint(address="192.0.2.111")
     assert connections.able((other, one), NmiInjector) == [other, one]
     assert connections.able((other, one), Shell) == []
+
+
+def test_a_silent_endpoint_leaves_time_for_the_others_and_comes_last_from_then_on(
+    host: Host, machine: FakeMachine, tmp_path: Path
+) -> None:
+    (first,) = host.controllers
+    MACHINES[f"{tmp_path} 2"] = FakeMachine("db01")
+    second = FakeEndpoint(machine=f"{tmp_path} 2", address="192.0.2.111")
+    connections, both, deadline = Connections({}, print), (first, second), Deadline.after(60)
+    machine.script, reached = Script(controller_reachable=False), []
+    for endpoint, login in connections.in_turn(both, Power, deadline):
+        assert login.remaining() <= (30 if endpoint is first else 60)
+        assert login.at <= deadline.at
+        with contextlib.suppress(UnreachableError), connections.open(host, endpoint, Power, login):
+            reached.append(endpoint)
+    assert reached == [second]
+    assert connections.able(both, Power) == [second, first]
+    machine.script = Script()
+    with connections.open(host, first, Power, deadline):
+        assert connections.able(both, Power) == [first, second]
