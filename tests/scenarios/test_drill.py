@@ -25,13 +25,6 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path, life=Life.RUNNING, drill=True)
 
 
-def hasten(one: Lab) -> None:
-    """Short pauses, and a deadline that a loaded machine keeps too."""
-    quicken(one)
-    (playbook,) = (one.settings.parent / "playbooks").glob("*.yaml")
-    playbook.write_text(playbook.read_text().replace("wait: {deadline: 4s", "wait: {deadline: 60s"))
-
-
 def test_a_healthy_host_is_crashed_once_and_its_dump_comes_home(scene: Scene) -> None:
     result = scene.collect()
     assert result.code == ""
@@ -98,7 +91,7 @@ def test_an_unarmed_host_is_not_crashed(tmp_path: Path) -> None:
 
 def test_a_host_that_does_not_let_us_in_is_not_crashed(tmp_path: Path) -> None:
     with lab(tmp_path / "lab") as one:
-        hasten(one)
+        quicken(one)
         one.host.known_hosts.write_text("")
         done = cli(one, "drill", "db01", "--confirm", "db01")
         assert done.returncode == ExitCode.REFUSED, done.stdout + done.stderr
@@ -127,7 +120,7 @@ def test_resuming_a_drill_is_still_the_drill(scene: Scene) -> None:
 
 def test_from_the_command_line_over_real_protocols(tmp_path: Path) -> None:
     with lab(tmp_path / "lab") as one:
-        hasten(one)
+        quicken(one)
         assert cli(one, "drill", "db01", "--no-input").returncode == ExitCode.NOT_CONFIRMED
         assert one.host.nmis == 0
         done = cli(one, "drill", "db01", "--confirm", "db01", "--format", "json")
@@ -141,7 +134,7 @@ def test_from_the_command_line_over_real_protocols(tmp_path: Path) -> None:
 
 def test_a_dry_run_over_real_protocols_asks_the_bmc_to_change_nothing(tmp_path: Path) -> None:
     with lab(tmp_path / "lab") as one:
-        hasten(one)
+        quicken(one)
         done = cli(one, "drill", "db01", "--dry-run")
         assert done.returncode == ExitCode.COMPLETE, done.stdout + done.stderr
         assert (one.host.nmis, one.bmc.arrived(0, 2)) == (0, 0)
@@ -150,7 +143,7 @@ def test_a_dry_run_over_real_protocols_asks_the_bmc_to_change_nothing(tmp_path: 
 
 def test_a_drill_that_leaves_no_dump_says_so(tmp_path: Path) -> None:
     with lab(tmp_path / "lab", LabScript(on_nmi=Reaction.NO_DUMP)) as one:
-        hasten(one)
+        quicken(one)
         done = cli(one, "drill", "db01", "--confirm", "db01")
         assert done.returncode == ExitCode.NO_DUMP, done.stdout + done.stderr
         assert (
@@ -161,7 +154,7 @@ def test_a_drill_that_leaves_no_dump_says_so(tmp_path: Path) -> None:
 
 def test_the_audit_counts_a_drill_as_proof_until_something_changes(tmp_path: Path) -> None:
     with lab(tmp_path / "lab") as one:
-        hasten(one)
+        quicken(one)
         one.host.tree.put("/var/lib/kdump/vmcore-creation.status", b"pending\n", time.time())
         assert about(one)[0] == "warning"
         assert cli(one, "drill", "db01", "--confirm", "db01").returncode == ExitCode.COMPLETE
