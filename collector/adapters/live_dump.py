@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import FileKind, RemoteFile, SnapshotPrice
+from collector.adapters.base import RemoteFile, SnapshotPrice
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm import WinrmChannel, WinrmEndpoint
+from collector.adapters.winrm_files import made_file
 from collector.adapters.winrm_script import MAX_ERROR, answer_of, load
 from collector.adapters.winrm_settings import WinrmSettings
 from collector.errors import ConfigError, DeadlineError, InventoryError, PeerFailedError, UnsupportedError
@@ -34,8 +35,6 @@ _PIECE = 128 * 1024  # bytes of a tool in one message: twice in Base64, it stays
 _PAUSE = 3.0  # seconds between two looks at a dump that is being written
 _MARGIN = 1.5  # a kernel dump holds more than the pools and the cache: stacks, page tables, drivers
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,120}")
-_FILETIME_UNIX = 11_644_473_600
-"""Seconds from 1601, where FILETIME begins, to 1970 (MS-DTYP 2.3.3); its unit is 100 ns."""
 
 
 class LiveDumpEndpoint(WinrmSettings):
@@ -111,7 +110,7 @@ class LiveDump:
 
     def remove_snapshot(self, name: str, deadline: Deadline) -> None:
         """Remove the dumps, and the tools that were uploaded."""
-        self._ask("live_dump_remove", name, deadline)
+        self._ask("remove_folder", name, deadline)
 
     def _upload(self, name: str, deadline: Deadline) -> None:
         for tool, data in _tools(self._endpoint.tools):
@@ -139,7 +138,7 @@ class LiveDump:
             numbers = ("build", "free", "kernel", "process", "found", "running")
             state: dict[str, Any] = {key: int(answer[key]) for key in numbers}
             state |= {"started": bool(answer["started"]), "words": str(answer["words"])}
-            state["files"] = [_file(row) for row in answer["files"]]
+            state["files"] = [made_file(row) for row in answer["files"]]
         except (KeyError, TypeError, ValueError) as error:
             raise PeerFailedError(
                 "the host's answer about its live dump makes no sense",
@@ -171,12 +170,3 @@ def _tools(folder: Path | None) -> Iterator[tuple[str, bytes]]:
                 f"{folder / tool} cannot be read: {error.strerror}",
                 hint="Download it from learn.microsoft.com/sysinternals into the folder `tools` names.",
             ) from error
-
-
-def _file(row: Mapping[str, Any]) -> RemoteFile:
-    return RemoteFile(
-        path="/" + str(row["path"]).replace("\\", "/"),
-        kind=FileKind.FILE,
-        size=int(row["size"]),
-        modified=int(row["modified"]) / 1e7 - _FILETIME_UNIX,
-    )

@@ -60,6 +60,20 @@ def bytes_of(answer: Mapping[str, Any], stdout: bytes, path: str) -> bytes:
     return data
 
 
+def made_file(row: Mapping[str, Any]) -> RemoteFile:
+    """A file that a script of ours made: its path as Windows writes it, size, and FILETIME.
+
+    Raises:
+        KeyError, TypeError, ValueError: the row is no such thing.
+    """
+    return RemoteFile(
+        path="/" + str(row["path"]).replace("\\", "/"),
+        kind=FileKind.FILE,
+        size=int(row["size"]),
+        modified=int(row["modified"]) / 1e7 - _FILETIME_UNIX,
+    )
+
+
 def require(answer: Mapping[str, Any], path: str) -> None:
     """Raises: FileNotFoundError, ForbiddenError: the script says so."""
     if answer.get("failed") == "absent":

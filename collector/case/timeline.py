@@ -150,6 +150,12 @@ def _copy(line: Sequence[Entry]) -> Told:
     return f"Copying {text(entry, 'path')}", whole, "none"
 
 
+def _exported(line: Sequence[Entry]) -> Told:
+    entry = line[0]
+    since = f", since {text(entry, 'since')} by its own clock" if text(entry, "since") else ""
+    return f"The host wrote {text(entry, 'path')}", size(number(entry, "bytes")) + since, "none"
+
+
 def _simple(title: str, word: str, *keys: str) -> Callable[[Sequence[Entry]], Told]:
     """Wording of an event whose detail is the values of `keys`; `title` names values in braces."""
 
@@ -176,6 +182,10 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "trigger": _trigger,
     "snapshot.claim": _simple("Snapshot {name} claimed, before it was asked for", "none", "endpoint"),
     "snapshot.removed": _simple("Snapshot {name} removed", "none", "endpoint"),
+    "export.folder": _simple("The host is asked to write its logs out", "none", "folder"),
+    "export.made": _exported,
+    "export.left": _simple("A folder of ours is still on the host", "failed", "folder", "detail"),
+    "export.removed": _simple("A folder of ours was removed from the host", "none", "folder"),
     "sighting": _sightings,
     "crash.seen": _simple("The host had crashed already", "uncertain", "reason"),
     "send.again": _simple("A person asked for another NMI", "uncertain", "reason"),

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -100,6 +100,8 @@ FilePath = Annotated[PathPattern, AfterValidator(_without_wildcards)]
 NamePattern = Annotated[Line, Field(pattern=r"^[^/]+$")]
 """A pattern for the name of a file, without its folder."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+EventLogName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._()/-]*$", max_length=255)]
+"""Such as `System` or `Microsoft-Windows-Kernel-WHEA/Operational`."""
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 
 
@@ -177,16 +179,30 @@ class WaitStep(_Part):
     grace: Pause = Field(description="How long a dump may still appear after the host is back.")
 
 
-class LogSource(_Part):
-    """One log that is fetched once the host is back: the output of a command, or a file."""
+A_DAY = 24 * 3600.0
+"""Seconds."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["command"]}, {"required": ["file"]}]}
-    )
+SOURCES = ("command", "file", "event_log", "cluster_log")
+"""Where a log may come from."""
+
+
+class LogSource(_Part):
+    """One log that is fetched once the host is back: what a command says, a file, or what Windows exports."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in SOURCES]})
 
     name: FileName = Field(description="Its name in the case folder.")
     command: Line | None = Field(default=None, description="Run in the login shell; must only read.")
     file: FilePath | None = None
+    event_log: EventLogName | None = Field(
+        default=None, description="A log of Windows by its full name: its events around the incident."
+    )
+    cluster_log: Literal[True] | None = Field(
+        default=None, description="What this node's cluster service did; Windows writes it when it is asked."
+    )
+    before: Duration = Field(
+        default=A_DAY, description="How long before the incident an event log or cluster log begins."
+    )
     stream: bool = Field(
         default=False, description="The command's output is large: it goes to disk as it comes."
     )
@@ -194,8 +210,10 @@ class LogSource(_Part):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        if (self.command is None) == (self.file is None):
-            raise ValueError("needs exactly one of 'command' and 'file'")
+        if sum(getattr(self, name) is not None for name in SOURCES) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(map(repr, SOURCES))}")
+        if self.before != A_DAY and not (self.event_log or self.cluster_log):
+            raise ValueError("'before' is for an 'event_log' or the 'cluster_log'")
         if self.stream and self.command is None:
             raise ValueError("only the output of a 'command' is streamed")
         return self
@@ -260,6 +278,13 @@ class Playbook(_Part):
     summary: Line
     when: When
     steps: Steps
+
+    @model_validator(mode="after")
+    def _asks_windows_alone_for_its_logs(self) -> Self:
+        exported = any(log.event_log or log.cluster_log for log in self.steps.retrieve.logs)
+        if exported and set(self.when.platforms) != {Platform.WINDOWS}:
+            raise ValueError("only Windows has an 'event_log' or a 'cluster_log'")
+        return self
 
 
 def json_schema() -> str:

@@ -197,7 +197,7 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
 def _fetch(incident: Incident, awaited: Awaited, since: datetime) -> tuple[str, ...]:
     """Bring home what there is, check it, and ask it what hung the host; return what failed, in words."""
     with _stage(incident, "retrieve"):
-        home = retrieve(incident, awaited.dumps, awaited.unfinished)
+        home = retrieve(incident, awaited.dumps, awaited.unfinished, since)
         collect_evidence(incident, "logs", "after")
     with _stage(incident, "validate"):
         failures = home.failures + tuple(validate(incident, home.dumps, since))

@@ -114,6 +114,16 @@ class Inside:
         assert isinstance(adapter, Shell)
         return adapter.run(text, deadline, limit=limit)
 
+    def all_facts(self, deadline: Deadline) -> Facts:
+        """All that an audit asks; raises as `facts`."""
+        language = LANGUAGES[self._host.platform]
+        endpoint, adapter = self._open(language.capability)
+        return language.all(adapter, endpoint.type, deadline)
+
+    def powershell(self) -> PowerShell:
+        """The channel for scripts of our own; raises as `files`."""
+        return self._open(PowerShell)[1]
+
     def _open(self, capability: type[C]) -> tuple[Endpoint, C]:
         types = self._files_over if capability is Files else None
         endpoints = ways(self._host, self._connections, capability, types)

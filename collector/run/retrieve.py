@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-    wait_fixed,
-)
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from collector.adapters.base import FileKind, Files, RemoteFile, SlowFiles
 from collector.adapters.limits import Deadline
-from collector.case.folder import safe_name
-from collector.case.partfile import PartFile, free_space_check
-from collector.dump.vmware import CHECKPOINTS, MEMORY, memory_beside
-from collector.errors import AdapterError, CollectorError, DeadlineError, PeerFailedError, UnreachableError
+from collector.case.partfile import free_space_check
+from collector.dump.vmware import memory_beside
+from collector.errors import CollectorError, PeerFailedError
 from collector.model.host import Platform
 from collector.model.result import Outcome
 from collector.playbook.schema import LogSource
+from collector.run.copy import Copy, at_home
+from collector.run.exports import Exports
 from collector.run.incident import Incident
 from collector.run.inside import Inside
 from collector.run.remote import matches
@@ -33,10 +27,6 @@ from collector.run.stream import stream
 
 _LARGEST_LOG = 32 * 1024 * 1024
 """Bytes of one log that are kept; they are held in memory, unlike dumps."""
-
-_RETRY_FOR = 600.0
-"""Seconds without a new byte for which a cut connection is taken up again."""
-
 
 _AGAIN = Retrying(
     retry=retry_if_exception_type(PeerFailedError),
@@ -55,10 +45,18 @@ class Retrieved:
     failures: tuple[str, ...]
 
 
-def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequence[RemoteFile]) -> Retrieved:
+def retrieve(
+    incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequence[RemoteFile], since: datetime
+) -> Retrieved:
     """Copy the files beside the dumps, the logs, and then, after a look at them, the dumps.
 
     What is home already is left alone.
+
+    Args:
+        incident: the host and its case.
+        dumps: what was found of them.
+        unfinished: what was found of those that are not whole.
+        since: when the incident began, by our clock.
 
     Raises:
         InventoryError: the host has no channel that can copy files.
@@ -68,24 +66,29 @@ def retrieve(incident: Incident, dumps: Sequence[RemoteFile], unfinished: Sequen
     deadline = Deadline.after(incident.playbook.steps.retrieve.deadline)
     failures: list[str] = []
     wanted = [*dumps, *unfinished]
-    free_space_check(incident.case, sum(d.size for d in wanted if _home(incident, d.path, d.size) is None))
+    free_space_check(incident.case, sum(d.size for d in wanted if at_home(incident, d.path, d.size) is None))
     named = incident.playbook.when.channels
+    exports = Exports(incident, since)
     with Inside(host, connections, named, deadline) as inside:
         files = inside.files()
         if isinstance(files, SlowFiles):
             incident.progress.note(files.slowness())
         beside = _beside(incident, files, wanted, deadline)
         for log in incident.playbook.steps.retrieve.logs:
-            failures += _log(incident, inside, log, deadline)
+            exported = log.event_log or log.cluster_log
+            readable = exports.write(inside, log, deadline) if exported else log
+            if readable is not None:
+                failures += _log(incident, inside, readable, deadline)
         parts = memory_beside(dump.path for dump in wanted)
         for dump in [dump for dump in wanted if dump.path not in parts]:
             _look(incident, files, dump, deadline)
+    failures += exports.bring_home(deadline)
     for file in beside:
-        failures += _Copy(incident, file, "log", deadline).run()
+        failures += Copy(incident, file, "log", deadline).run()
     home = []
     for dump in wanted:
-        failures += _Copy(incident, dump, "dump", deadline).run()
-        path = _home(incident, dump.path, dump.size)
+        failures += Copy(incident, dump, "dump", deadline).run()
+        path = at_home(incident, dump.path, dump.size)
         if path is not None:
             home.append(path)
     return Retrieved(tuple(home), tuple(failures))
@@ -108,7 +111,7 @@ def _beside(
 
 def _look(incident: Incident, files: Files, dump: RemoteFile, deadline: Deadline) -> None:
     """Say what the dump looks like before it is copied; it is copied whatever it looks like."""
-    if _home(incident, dump.path, dump.size) is not None:
+    if at_home(incident, dump.path, dump.size) is not None:
         return
     incident.progress.status(f"looking at {dump.path}")
     report = look(files, dump, deadline)
@@ -134,7 +137,7 @@ def _look(incident: Incident, files: Files, dump: RemoteFile, deadline: Deadline
 def _log(incident: Incident, inside: Inside, log: LogSource, deadline: Deadline) -> list[str]:
     """Keep one log; a log that does not exist there is MISSING, not a failure of ours."""
     source = log.command or log.file or ""
-    if _home(incident, source) is not None:
+    if at_home(incident, source) is not None:
         return []
     if log.stream:
         return stream(incident, log, deadline)
@@ -188,96 +191,3 @@ def _run_log(inside: Inside, command: str, deadline: Deadline) -> _LogText:
     return _LogText(
         result.stdout, failed=True, note=f"the command ended with exit status {result.exit_status}: {words}"
     )
-
-
-class _Copy:
-    """One file on its way home. Reads only, so a cut connection is taken up at the last verified byte."""
-
-    def __init__(self, incident: Incident, remote: RemoteFile, kind: str, deadline: Deadline) -> None:
-        self._incident = incident
-        self._remote = remote
-        self._kind = kind
-        self._deadline = deadline
-        self._last_byte = time.monotonic()
-        self._place = _place(remote, kind)
-
-    def run(self) -> list[str]:
-        """Copy until the file is home or nothing more comes; return what failed, in words."""
-        if _home(self._incident, self._remote.path, self._remote.size) is not None:
-            return []
-        retrying = Retrying(
-            retry=retry_if_exception_type((UnreachableError, DeadlineError)),
-            stop=self._given_up,
-            wait=wait_exponential(multiplier=0.5, max=30),
-            before_sleep=self._say_cut,
-            reraise=True,
-        )
-        try:
-            retrying(self._once)
-        except FileNotFoundError:
-            return self._failed(Outcome.MISSING, "the file vanished while it was being collected")
-        except AdapterError as error:
-            return self._failed(Outcome.of(error), error.message)
-        return []
-
-    def _once(self) -> None:
-        remote, journal = self._remote, self._incident.case.journal
-        source = f"{remote.path} {remote.size} {remote.modified:.0f}"
-        with PartFile.open(self._incident.case, self._place, source, size=remote.size) as part:
-            journal.append("copy.started", path=remote.path, bytes=remote.size, offset=part.offset)
-            self._read_into(part)
-            artifact = part.finish()
-        self._incident.record(artifact, source=remote.path, kind=self._kind)
-
-    def _read_into(self, part: PartFile) -> None:
-        remote, incident, done = self._remote, self._incident, part.offset
-        stall = incident.playbook.steps.retrieve.stall
-        named = incident.playbook.when.channels
-        with Inside(incident.host, incident.connections, named, self._deadline) as inside:
-            for chunk in inside.files().read(remote.path, done, stall):
-                part.write(chunk)
-                done += len(chunk)
-                self._last_byte = time.monotonic()
-                incident.progress.copied(remote.path, done, remote.size)
-                if self._deadline.expired:
-                    raise DeadlineError(
-                        f"{done} of {remote.size} bytes were home at the deadline",
-                        hint="Resume the case: it goes on from there.",
-                    )
-        if done != remote.size:
-            raise PeerFailedError(
-                f"{remote.path} had {remote.size} bytes when it was found, and ended after {done}",
-                hint="It is still being written or the host lost it; resume the case later.",
-            )
-
-    def _given_up(self, _state: RetryCallState) -> bool:
-        return self._deadline.expired or time.monotonic() - self._last_byte > _RETRY_FOR
-
-    def _say_cut(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        self._incident.progress.note(f"{self._remote.path}: {error}; going on from the last verified byte")
-
-    def _failed(self, outcome: Outcome, detail: str) -> list[str]:
-        self._incident.miss(self._place, self._remote.path, outcome, detail)
-        return [f"{self._remote.path}: {detail}"]
-
-
-def _place(remote: RemoteFile, kind: str) -> str:
-    """Where a remote file lies below `data/`: in the folder of its kind, under its own folder's name.
-
-    A checkpoint and its memory are found by their common stem, so that is made safe by itself.
-    """
-    path = PurePosixPath(remote.path)
-    folder = "dump" if kind == "dump" else "logs"
-    pair = path.suffix in {*CHECKPOINTS, MEMORY}
-    name = safe_name(path.stem) + path.suffix if pair else safe_name(path.name)
-    return f"{folder}/{safe_name(path.parent.name or 'root')}/{name}"
-
-
-def _home(incident: Incident, source: str, size: int | None = None) -> str | None:
-    """Where in the case something from `source` lies already, of `size` bytes if that is known."""
-    for entry in reversed(incident.case.journal.all("artifact")):
-        if entry.data.get("source") == source and size in (None, entry.data.get("bytes")):
-            path = str(entry.data["path"])
-            return path if (incident.case.path / path).is_file() else None
-    return None

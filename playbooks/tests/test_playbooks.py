@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from collector.errors import PlaybookError
 from collector.model.host import Endpoint, Host, Platform
 from collector.playbook.loader import load_all, shipped_folder
-from collector.playbook.schema import Playbook
+from collector.playbook.schema import Playbook, parse_duration
 from collector.playbook.select import select
 
 FOLDER = Path(__file__).parent
@@ -59,6 +59,7 @@ class Case(BaseModel):
     beside: list[str] = Field(default_factory=list)
     ignored: list[str] = Field(default_factory=list)
     logs: list[str] = Field(default_factory=list)
+    exported: dict[str, str] = Field(default_factory=dict)  # logs that Windows writes out, and how far back
 
 
 def cases() -> list[Any]:
@@ -112,6 +113,9 @@ def test_playbook(case: Case) -> None:
     for name in case.beside:
         assert matches(name, retrieve.beside), name
     assert set(case.logs) <= {log.name for log in retrieve.logs}
+    exported = {log.name: log.before for log in retrieve.logs if log.event_log or log.cluster_log}
+    for name, before in case.exported.items():
+        assert exported.get(name) == parse_duration(before), name
 
 
 def only_looks_in_powershell(command: str) -> None:

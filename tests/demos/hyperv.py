@@ -45,7 +45,10 @@ steps:
     stall: 20s
     dumps: [/C:/Windows/MEMORY.DMP]
     logs:
-      - {name: System.evtx, file: /C:/Windows/System32/winevt/Logs/System.evtx}
+      - {name: System.evtx, event_log: System, before: 72h}
+      - {name: Whea.evtx, event_log: Microsoft-Windows-Kernel-WHEA/Operational}
+      - {name: Cluster.evtx, event_log: Microsoft-Windows-FailoverClustering/Operational}
+      - {name: Cluster.log, cluster_log: true, before: 2h}
       - {name: volumes.json, command: Get-CimInstance -ClassName Win32_Volume | ConvertTo-Json -Depth 2}
   validate: {}
 """

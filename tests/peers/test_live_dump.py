@@ -28,7 +28,8 @@ from tests.peers.wsman import Wsman, lost_answer, wsman
 from tests.peers.wsman_powershell import Answer
 
 CASE = "2026-11-21T0312Z-hv02"
-SCRIPTS = {load(f"live_dump_{name}"): name for name in ("state", "upload", "start", "remove")}
+SCRIPTS = {load(f"live_dump_{name}"): name for name in ("state", "upload", "start")}
+SCRIPTS |= {load("remove_folder"): "remove"}
 
 
 @dataclass

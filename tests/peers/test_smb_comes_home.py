@@ -16,8 +16,8 @@ from collector.adapters.smb_connection import CHUNK
 from collector.case.folder import CaseFolder
 from collector.model.host import Host, Platform
 from collector.playbook.loader import load, shipped_folder
+from collector.run.copy import Copy
 from collector.run.incident import Incident, Silent
-from collector.run.retrieve import _Copy
 from tests.peers.samba import Smbd, drive, smb_login
 from tests.peers.sshd import descendants
 
@@ -55,7 +55,7 @@ def test_a_dump_comes_home_over_smb_though_the_server_drops_us_in_the_middle(tmp
         progress = KillsTheSession(server)
         playbook = load(shipped_folder() / "windows-crash-dump.yaml")
         incident = Incident(host, playbook, case, connections, progress, lambda *_: None)
-        assert _Copy(incident, found, "dump", Deadline.after(90)).run() == []
+        assert Copy(incident, found, "dump", Deadline.after(90)).run() == []
     offsets = [entry.data["offset"] for entry in case.journal.all("copy.started")]
     artifact = case.journal.last("artifact")
     assert artifact is not None

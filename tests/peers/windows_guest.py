@@ -7,6 +7,7 @@ answers. An NMI makes it crash; after a while it is back with MEMORY.DMP on its 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from collector.facts import windows
 from tests.peers.samba import Smbd, drive
+from tests.peers.windows_exports import WindowsExports
 from tests.peers.wsman import PASSWORD, USER, Wsman, silence, wsman
 from tests.peers.wsman_powershell import Answer
 from tests.unit.dump import windows_generator
@@ -42,7 +44,10 @@ _VIRTUAL = {
 
 @dataclass
 class WindowsGuest:
-    """The running machine. `nmis` counts the interrupts that reached it."""
+    """The running machine. `nmis` counts the interrupts that reached it.
+
+    `recorded` are facts that its System log holds once it is back; without `dumps` it leaves none.
+    """
 
     folder: Path
     dumps_for: float = 2.0  # seconds from the crash until it is back
@@ -50,6 +55,8 @@ class WindowsGuest:
     winrm: Wsman = field(default_factory=Wsman)
     smb: Smbd | None = None
     scripts: list[str] = field(default_factory=list)
+    recorded: dict[str, object] = field(default_factory=dict)
+    dumps: bool = True
     _booted: float = field(default_factory=lambda: time.time() - 864_000.0)
     _back: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,6 +65,21 @@ class WindowsGuest:
     def drive(self) -> Path:
         """What its drive C: holds."""
         return self.folder / "C"
+
+    @functools.cached_property
+    def exports(self) -> WindowsExports:
+        """Its event logs, and what it wrote out of them."""
+        day = 86_400.0
+        return WindowsExports(
+            self.drive,
+            {
+                "System": [(90 * day, "installed"), (2 * day, "a disk timed out"), (60.0, "volmgr 162")],
+                "Microsoft-Windows-Kernel-WHEA/Operational": [
+                    (2 * day, "an old error"),
+                    (60.0, "a bus error"),
+                ],
+            },
+        )
 
     def settings(self) -> str:
         """Its channels, in the YAML of a settings file; the credential `win` must be there."""
@@ -94,11 +116,13 @@ class WindowsGuest:
         """What PowerShell makes of the scripts that the product sends to a guest."""
         self.scripts.append(script)
         if script != windows.SCRIPT:
-            return Answer(0, b"[]\r\n")
+            return self.exports.answer(script, arguments) or Answer(0, b"[]\r\n")
         facts = json.loads(FACTS.read_text(encoding="utf-8"))
         now = time.time()
         facts["facts"] |= {"clock": int(now), "boot_time": int(self._booted)}
         facts["facts"] |= {"uptime": now - self._booted, "dump_writer": [], **_VIRTUAL}
+        if self._back is not None:
+            facts["facts"] |= self.recorded
         return Answer(0, json.dumps(facts).encode() + b"\r\n")
 
     def wait(self) -> None:
@@ -110,9 +134,9 @@ class WindowsGuest:
 
     def _dump_and_boot(self, crashed: float) -> None:
         time.sleep(self.dumps_for)
-        windows_folder = self.drive / "Windows"
-        dump = windows_generator.bitmap(crashed=int(crashed))
-        (windows_folder / "MEMORY.DMP").write_bytes(dump.data)
+        if self.dumps:
+            dump = windows_generator.bitmap(crashed=int(crashed))
+            (self.drive / "Windows" / "MEMORY.DMP").write_bytes(dump.data)
         self._booted = time.time()
         assert self.smb is not None
         os.kill(self.smb.pid, signal.SIGCONT)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from pytest import CaptureFixture
@@ -10,6 +13,8 @@ from collector.case.folder import CaseFolder, find
 from collector.cli.app import run
 from tests.demos.hyperv import HypervLab, hyperv_lab
 from tests.peers.wsman import PASSWORD
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def collect(lab: HypervLab, *options: str) -> tuple[int, CaseFolder]:
@@ -28,7 +33,12 @@ def test_one_nmi_brings_memory_dmp_home(tmp_path: Path, capfd: CaptureFixture[st
         secrets = (PASSWORD, lab.guest.smb.password if lab.guest.smb else "")
     assert code == 0, capfd.readouterr().out
     assert (case.path / "data" / "dump" / "Windows" / "MEMORY.DMP").read_bytes() == dump
-    assert (case.path / "data" / "logs" / "System.evtx").read_bytes().startswith(b"ElfFile")
+    logs = case.path / "data" / "logs"
+    assert (logs / "System.evtx").read_bytes() == b"ElfFile\0a disk timed out\nvolmgr 162"
+    assert (logs / "Whea.evtx").read_bytes() == b"ElfFile\0a bus error"
+    missing = {str(entry.data["name"]) for entry in case.journal.all("artifact.missing")}
+    assert {"Cluster.evtx", "Cluster.log"} <= missing, "it is no node of a cluster"
+    assert lab.guest.exports.folders == []
     assert (case.path / "data" / "evidence" / "before-screen.png").read_bytes().startswith(b"\x89PNG")
     (checked,) = [entry.data for entry in case.journal.entries() if entry.event == "dump.checked"]
     assert checked["state"] == "complete"
@@ -38,11 +48,34 @@ def test_one_nmi_brings_memory_dmp_home(tmp_path: Path, capfd: CaptureFixture[st
     assert not any(secret.encode() in text for secret in secrets for text in texts)
 
 
+def test_killed_between_an_export_and_its_way_home_it_goes_on_and_leaves_nothing_there(
+    tmp_path: Path,
+) -> None:
+    with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
+        run(("audit", "sql01", "--config", str(lab.settings)))
+        lab.guest.hang()
+        killed = [sys.executable, "-m", "tests.scenarios.killed_cli", "after:export.made", "collect", "sql01"]
+        ended = subprocess.run(
+            [*killed, "--confirm", "sql01", "--config", str(lab.settings)],
+            cwd=REPOSITORY, capture_output=True, timeout=100, check=False,
+        )  # fmt: skip
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        (path,) = find(lab.settings.parent / "cases")
+        assert lab.guest.exports.folders == [f"{path.name}-logs"]
+        assert run(("resume", str(path), "--config", str(lab.settings))) == 0
+        assert lab.guest.nmis == 1
+        assert lab.guest.exports.folders == []
+    logs = path / "data" / "logs"
+    assert (logs / "System.evtx").read_bytes() == b"ElfFile\0a disk timed out\nvolmgr 162"
+    assert (logs / "Whea.evtx").read_bytes() == b"ElfFile\0a bus error"
+
+
 def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     with hyperv_lab(tmp_path) as lab:
         run(("audit", "sql01", "--config", str(lab.settings)))
         lab.guest.hang()
         code, case = collect(lab, "--dry-run")
         assert lab.guest.nmis == 0
+        assert lab.guest.exports.asked == []
     assert code == 0
     assert not [entry for entry in case.journal.entries() if entry.event == "claim"]

@@ -85,7 +85,7 @@ def test_a_file_that_would_be_overlooked_is_told(tmp_path: Path) -> None:
             "collect: [power, clock, event-logs,",
             "did you mean 'event-log'",
         ),
-        ("file: /proc/mounts", "file: /proc/mounts, command: mount", "exactly one of 'command' and 'file'"),
+        ("file: /proc/mounts", "file: /proc/mounts, command: mount", "exactly one of 'command', 'file'"),
         ("name: mounts.txt", "name: ../mounts.txt", "pattern"),
         ("controllers: [ipmi, hyperv, vsphere, esxi-vm]", "controllers: []", "at least 1"),
     ],

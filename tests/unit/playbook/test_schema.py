@@ -111,11 +111,60 @@ def test_a_log_name_that_could_leave_the_folder_is_refused(name: str) -> None:
         [{"name": "a", "file": "relative"}],
         [{"name": "a", "file": "/var/log/*"}],
         [{"name": "a", "command": "dmesg"}, {"name": "A", "command": "dmesg"}],
+        [{"name": "a", "event_log": "System"}],
+        [{"name": "a", "cluster_log": True}],
+        [{"name": "a", "command": "dmesg", "before": "72h"}],
     ],
 )
 def test_a_log_without_one_clear_source_is_refused(logs: list[dict[str, str]]) -> None:
     with pytest.raises(ValidationError):
         Playbook.model_validate(changed(logs, "steps", "retrieve", "logs"))
+
+
+def on_windows(*logs: dict[str, object]) -> Playbook:
+    document = changed(list(logs), "steps", "retrieve", "logs")
+    document["when"]["platform"] = "windows"
+    return Playbook.model_validate(document)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "System",
+        "Windows PowerShell",
+        "Microsoft-Windows-Kernel-WHEA/Operational",
+        "Microsoft-Windows-Kernel-PnP/Device Configuration",
+    ],
+)
+def test_an_event_log_of_windows_has_its_full_name_and_begins_a_day_before(name: str) -> None:
+    (log,) = on_windows({"name": "a.evtx", "event_log": name}).steps.retrieve.logs
+    assert (log.event_log, log.before) == (name, 24 * 3600)
+    cluster = on_windows({"name": "a", "cluster_log": True, "before": "2h"})
+    assert Playbook.model_validate_json(cluster.model_dump_json()) == cluster
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        {"event_log": ""},
+        {"event_log": "/System"},
+        {"event_log": "../Logs"},
+        {"event_log": "System\n"},
+        {"event_log": "a\\b"},
+        {"event_log": "a'b"},
+        {"event_log": 'a"b'},
+        {"event_log": "a%4b"},
+        {"event_log": "*"},
+        {"event_log": "System", "file": "/C:/x"},
+        {"event_log": "System", "stream": True},
+        {"event_log": "System", "before": "0s"},
+        {"cluster_log": False},
+        {"cluster_log": True, "event_log": "System"},
+    ],
+)
+def test_an_event_log_that_has_no_such_name_is_refused(log: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        on_windows({"name": "a", **log})
 
 
 @pytest.mark.parametrize("pattern", ["vmcore", "/var/../etc/shadow", "/**/vmcore", "/a\0b", "/a\nb", ""])

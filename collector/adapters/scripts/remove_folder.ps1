@@ -1,4 +1,4 @@
-# Removes the live dump named $Arguments.name, the tools that were uploaded for it included.
+# Removes the folder of ours that is named $Arguments.name, with all that we put into it.
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 $folder = Join-Path ([Environment]::GetFolderPath('CommonApplicationData')) "hang-collector\$($Arguments.name)"
