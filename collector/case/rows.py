@@ -91,6 +91,16 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the host wrote down of its crash, when by its own clock; `explains` why there is no dump."""
+
+    when: str
+    record: str
+    means: str
+    explains: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Dump:
     """Where a dump was, where it is (empty when it is not home), and what is known of it."""
 
@@ -248,6 +258,19 @@ def sightings(entries: Sequence[Entry]) -> list[Sighting]:
 def _seen(entry: Entry) -> tuple[str, str, str, str]:
     services = text(entry, "services") or text(entry, "ssh")
     return text(entry, "power"), text(entry, "ping"), services, text(entry, "note")
+
+
+def recorded(entries: Sequence[Entry]) -> list[Recorded]:
+    """The host's own records of its crash, in the order in which it made them."""
+    return [
+        Recorded(
+            when=text(entry, "at"),
+            record=f"{text(entry, 'provider')} {text(entry, 'id')}".strip(),
+            means=text(entry, "means"),
+            explains=entry.data.get("explains") is True,
+        )
+        for entry in entries
+    ]
 
 
 def dumps(entries: Sequence[Entry]) -> list[Dump]:

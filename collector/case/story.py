@@ -97,6 +97,7 @@ class Story:
         self.controllers = rows.controllers(of("controller"))
         self.checks = rows.checks(of("check"))
         self.sightings = rows.sightings(of("sighting"))
+        self.recorded = rows.recorded(of("host.record"))
         self.dumps = rows.dumps(entries)
         self.triaged = rows.triaged(of("triage"))
         self.files = rows.files(of("artifact"))
@@ -161,7 +162,8 @@ class Story:
                 size=self.dump.size, verdict=self.dump.verdict
             )
         if self._no_dump:
-            return "no dump came of it"
+            why = next((row for row in reversed(self.recorded) if row.explains), None)
+            return f"no dump came of it: {why.means} ({why.record})" if why else "no dump came of it"
         return "no dump was seen yet" if self.nmi_at else ""
 
     @property

@@ -191,6 +191,7 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "send.again": _simple("A person asked for another NMI", "uncertain", "reason"),
     "dump.found": _simple("Dump found on the host", "success", "path"),
     "dump.unfinished": _simple("Unfinished dump found on the host", "missing", "path"),
+    "host.record": _simple("The host wrote down: {provider} {id}", "none", "means"),
     "dump.none": _simple("There is no dump", "failed", "reason"),
     "dump.looked": _looked,
     "dump.checked": _checked,

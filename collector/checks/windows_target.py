@@ -18,6 +18,7 @@ from collector.checks.windows_read import (
     volume_of,
     whole,
 )
+from collector.checks.windows_record import AT_BOOT, DUMP_FAILED, DUMP_WRITTEN
 from collector.model.fact import Facts, number, value
 from collector.model.verdict import Level, Verdict
 
@@ -32,18 +33,6 @@ _WORKSTATION, _STANDALONE_WORKSTATION = (
 _BUSES = {6: "Fibre Channel", 9: "iSCSI"}  # STORAGE_BUS_TYPE of winioctl.h
 _VIRTIO = ("vioscsi", "viostor")
 
-# Events of the provider volmgr, ntiologc.h of the Windows SDK; the ones of the first row are written at boot.
-_AT_BOOT = {
-    44: "the dump file could not be mapped",
-    45: "the dump driver could not be loaded",
-    46: "the crash dump could not be initialized",
-    48: "the dump could not be set up to be written directly",
-    49: "the page file could not be set up for a dump",
-    156: "the dump's device is gone",
-    164: "the dedicated dump file could not be set up",
-}
-_DUMP_WRITTEN = 162
-_DUMP_FAILED = {161: "a dump could not be written", 163: "a driver failed while a dump was written"}
 _SAME_CRASH_S = 86_400  # records so soon after our NMI are of the crash that it made
 _BOOT_SLACK_S = 120  # the clock may be set during the boot
 
@@ -149,7 +138,7 @@ def proven(facts: Facts) -> Verdict:
         return good("WPR-1", f"a dump was written on {day(written)}")
     if failed:
         event = next(one for one in events(facts, "dump_events") if one.time == failed)
-        return bad("WPR-1", f"{_DUMP_FAILED[event.id]} on {day(failed)}, and none since")
+        return bad("WPR-1", f"{DUMP_FAILED[event.id]} on {day(failed)}, and none since")
     return bad("WPR-1", "the System log knows of no dump of this host")
 
 
@@ -161,10 +150,10 @@ def complaints(facts: Facts) -> Verdict | None:
     if boot is None:
         return unknown("WPR-2", facts, "boot_time")
     seen = [
-        one for one in events(facts, "dump_events") if one.id in _AT_BOOT and one.time > boot - _BOOT_SLACK_S
+        one for one in events(facts, "dump_events") if one.id in AT_BOOT and one.time > boot - _BOOT_SLACK_S
     ]
     if seen:
-        return bad("WPR-2", f"{_AT_BOOT[seen[0].id]} (volmgr {seen[0].id}, {day(seen[0].time)})")
+        return bad("WPR-2", f"{AT_BOOT[seen[0].id]} (volmgr {seen[0].id}, {day(seen[0].time)})")
     return good("WPR-2", "Windows did not complain of its dump settings when it started")
 
 
@@ -198,9 +187,9 @@ def _after(restart: Event) -> str:
 def _newest(facts: Facts) -> tuple[int, int]:
     """When a dump was written last, and when one failed last; 0 for never."""
     recorded = events(facts, "dump_events")
-    written = [one.time for one in recorded if one.id == _DUMP_WRITTEN]
+    written = [one.time for one in recorded if one.id == DUMP_WRITTEN]
     written += [one.time for one in events(facts, "bug_checks") if _names_a_dump(one.values)]
-    failed = [one.time for one in recorded if one.id in _DUMP_FAILED]
+    failed = [one.time for one in recorded if one.id in DUMP_FAILED]
     return max(written, default=0), max(failed, default=0)
 
 

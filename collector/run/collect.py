@@ -32,6 +32,7 @@ from collector.model.result import HostResult, Outcome
 from collector.playbook.schema import Act
 from collector.probe.diagnosis import Diagnosis, Finding
 from collector.run import history, snapshot
+from collector.run.aftermath import own_words, read_records
 from collector.run.diagnose import one_round, probe
 from collector.run.evidence import collect_evidence
 from collector.run.incident import Awaited, Incident, identities
@@ -198,6 +199,7 @@ def _fetch(incident: Incident, awaited: Awaited, since: datetime) -> tuple[str, 
     """Bring home what there is, check it, and ask it what hung the host; return what failed, in words."""
     with _stage(incident, "retrieve"):
         home = retrieve(incident, awaited.dumps, awaited.unfinished, since)
+        read_records(incident, since)
         collect_evidence(incident, "logs", "after")
     with _stage(incident, "validate"):
         failures = home.failures + tuple(validate(incident, home.dumps, since))
@@ -267,8 +269,11 @@ def _no_dump(incident: Incident, awaited: Awaited) -> CollectorError:
     if awaited.refused is not None:
         return type(awaited.refused)(awaited.reason, hint=f"{awaited.refused.hint} Then: {resume}", host=host)
     if awaited.proved:
+        why = own_words(incident.case.journal.entries())
         return NoDumpError(
-            awaited.reason, hint="Read the logs in the case; then arm the host for the next time.", host=host
+            "; ".join(filter(None, (awaited.reason, why))),
+            hint="Read the logs in the case; then arm the host for the next time.",
+            host=host,
         )
     if outcome is NmiOutcome.UNCERTAIN and not awaited.ping_gap:
         return UncertainError(

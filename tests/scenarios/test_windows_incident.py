@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pytest import CaptureFixture
 
 from collector.case.folder import CaseFolder, find
 from collector.cli.app import run
+from collector.cli.exit_codes import ExitCode
 from tests.demos.hyperv import HypervLab, hyperv_lab
 from tests.peers.wsman import PASSWORD
 
@@ -46,6 +48,29 @@ def test_one_nmi_brings_memory_dmp_home(tmp_path: Path, capfd: CaptureFixture[st
     texts = [file.read_bytes() for file in case.path.rglob("*") if file.is_file()]
     texts += [said.out.encode(), said.err.encode()]
     assert not any(secret.encode() in text for secret in secrets for text in texts)
+
+
+def test_a_dump_that_windows_could_not_write_is_explained_by_windows(tmp_path: Path) -> None:
+    with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
+        run(("audit", "sql01", "--config", str(lab.settings)))
+        lab.guest.dumps = False
+        soon = int(time.time()) + 10
+        lab.guest.recorded = {
+            "dump_events": [{"id": 161, "time": soon, "values": ["\\Device\\HarddiskVolume3", "0x00000053"]}],
+            "bug_checks": [{"id": 1001, "time": soon, "values": ["0x00000080 (0x0, 0x0, 0x0, 0x0)"]}],
+        }
+        lab.guest.hang()
+        code, case = collect(lab, "--confirm", "sql01")
+    assert code == ExitCode.NO_DUMP
+    why = "a dump could not be written, BugCheckProgress 0x00000053 (volmgr 161)"
+    closed = case.journal.last("case.closed")
+    assert closed is not None
+    assert f"without leaving a dump; Windows itself says: {why}" in str(closed.data["detail"])
+    text = (case.path / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert f"no dump came of it: {why}" in text
+    assert "NMI_HARDWARE_FAILURE" in text
+    assert (case.path / "data" / "logs" / "System.evtx").is_file()
+    assert lab.guest.exports.folders == []
 
 
 def test_killed_between_an_export_and_its_way_home_it_goes_on_and_leaves_nothing_there(

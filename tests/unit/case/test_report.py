@@ -56,6 +56,10 @@ EVENTS: dict[str, dict[str, object]] = {
     "artifact.missing": {"name": "screen", "source": "s", "outcome": "skipped", "detail": "nobody has it"},
     "dump.unfinished": {"path": "/var/crash/1/vmcore-incomplete", "bytes": 5, "modified": 1.0},
     "dump.none": {"reason": "no reboot"},
+    "host.record": {
+        "provider": "volmgr", "id": 161, "at": "2026-11-21 03:20 UTC", "explains": True,
+        "means": "a dump could not be written",
+    },
     "interrupted": {"signal": "SIGINT"},
     "resumed": {"by": "alex"},
     "journal.torn": {"file": "journal.torn-1", "bytes": 5, "sha256": "00"},
@@ -137,6 +141,11 @@ SENT = (*HUNG, "claim", "trigger")
         ((*HUNG, "claim", "dump.found"), "the controller never acknowledged the NMI; a dump was found"),
         (SENT, "one NMI was sent; no dump was seen yet."),
         ((*SENT, "dump.none"), "one NMI was sent; no dump came of it."),
+        (
+            (*SENT, "dump.none", "host.record"),
+            "one NMI was sent; no dump came of it: a dump could not be written (volmgr 161).",
+        ),
+        ((*SENT, "dump.none", ("host.record", {"explains": False})), "no dump came of it."),
         ((*SENT, "dump.found"), "a dump was found and is not home yet."),
         ((*SENT, "dump.found", "dump.looked"), "a dump was found and is not home yet."),
         ((*SENT, "dump.found", "artifact"), "a dump is home and not checked yet."),
@@ -187,6 +196,7 @@ def test_both_reports_hold_every_fact() -> None:
         "acknowledged", "typed the name", "a crash screen", "proved lost", "/var/crash/1/vmcore", "2.0 KiB",
         "ab" * 32, "readable", "nobody has it", "SIGINT", "journal.torn-1", "something new",
         "an.event.of.tomorrow", "the dump is home", "-01:20", "+00:10", "vmcore-incomplete", "accepted",
+        "volmgr 161", "2026-11-21 03:20 UTC",
     ]  # fmt: skip
     for fact in facts:
         assert fact in page, fact
