@@ -357,7 +357,8 @@ def missing(entries: Sequence[Entry]) -> list[Missing]:
     for entry in entries:
         if entry.event == "artifact.missing":
             name, source = text(entry, "name"), text(entry, "source")
-            if entry.seq > max(came.get(name, 0), came.get(f"{PAYLOAD}/logs/{name}", 0)):
+            homes = (name, f"{PAYLOAD}/{name}", f"{PAYLOAD}/logs/{name}")
+            if entry.seq > max(came.get(home, 0) for home in homes):
                 latest[name, source] = Missing(name, source, text(entry, "outcome"), text(entry, "detail"))
     return list(latest.values())
 

@@ -30,8 +30,8 @@ VOLMGR, ERROR_REPORTING, KERNEL_POWER = "volmgr", "BugCheck", "Kernel-Power"
 
 _FACTS = {"dump_events": VOLMGR, "bug_checks": ERROR_REPORTING, "restarts": KERNEL_POWER}
 _CODE = re.compile(r"0x[0-9A-Fa-f]{1,16}")
-_IN_THE_WAY = {47: "another dump lay in the page file already"}
-_WEIGHT = (DUMP_FAILED, _IN_THE_WAY, AT_BOOT)  # what explains a missing dump, the surest first
+_KEPT_BACK = {47: "a valid dump was found in the page file when it started"}
+_WEIGHT = (DUMP_FAILED, _KEPT_BACK, AT_BOOT)  # what explains a missing dump, the surest first
 
 
 @dataclass(frozen=True, slots=True)

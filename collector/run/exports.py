@@ -70,7 +70,10 @@ class Exports:
                 incident.miss(f"{log.name} (exported)", source, Outcome.of(error), why)
                 return whole
             incident.miss(log.name, source, Outcome.of(error), error.message)
-            self._failures.append(f"{log.name}: {error.message}")
+            if not isinstance(
+                error, PeerFailedError
+            ):  # as of a command: what the host cannot do is no failure
+                self._failures.append(f"{log.name}: {error.message}")
         return None
 
     def bring_home(self, deadline: Deadline) -> list[str]:

@@ -106,6 +106,9 @@ def main() -> int:
         stage.say("Now its user mode hangs: connections are accepted, and nobody answers.")
         code = stage.command("collect", "sql01", "--confirm", "sql01")
         stage.say(f"NMIs that arrived at the machine: {lab.guest.nmis}")
+        stage.say(f"Folders of ours that are left on it: {len(lab.guest.exports.folders)}")
+    for log in sorted(stage.folder.glob("cases/*/data/logs/*")):
+        stage.say(f"{log.name}, {log.stat().st_size} bytes, is in the case")
     stage.show_cases()
     return code
 

@@ -14,6 +14,7 @@ import pytest
 from collector.adapters.registry import Connections
 from collector.adapters.smb import SmbEndpoint
 from collector.adapters.winrm import WinrmEndpoint
+from collector.case import rows
 from collector.case.folder import CaseFolder
 from collector.case.journal import Entry, Journal
 from collector.model.host import Host, Platform
@@ -160,8 +161,8 @@ def test_of_an_export_that_fails_the_whole_file_comes_home_and_the_others_are_no
 
 def test_without_powershell_the_whole_files_come_home_and_nothing_is_to_be_removed(rig: Rig) -> None:
     rig.winrm.trouble["Any"] = status(503)
-    failures = rig.run(*({**log, "deadline": "5s"} for log in LOGS))
-    assert [failure.split(":")[0] for failure in failures] == ["Cluster.log"]
+    rig.run(*LOGS)
+    assert set(rig.missing()) == {"System.evtx (exported)", "Whea.evtx (exported)", "Cluster.log"}
     assert rig.home() == {"System.evtx": "months of it", "Whea.evtx": "years of it"}
     assert rig.host.asked == []
     assert rig.events("export.folder") == rig.events("export.left") == []
@@ -169,9 +170,9 @@ def test_without_powershell_the_whole_files_come_home_and_nothing_is_to_be_remov
 
 def test_a_cluster_log_that_cannot_be_written_is_said(rig: Rig) -> None:
     rig.host.trouble["cluster"] = Answer(0, b'{"failed": "error", "words": "The RPC server is gone."}\r\n')
-    (failure,) = rig.run(LOGS[2])
-    assert "The RPC server is gone" in failure
+    assert rig.run(LOGS[2]) == ()
     assert rig.missing() == {"Cluster.log": "failed"}
+    assert "The RPC server is gone" in str(rig.events("artifact.missing")[0]["detail"])
 
 
 def test_a_folder_that_stays_is_said_and_the_resumed_case_removes_it_and_fetches_nothing_twice(
@@ -187,6 +188,18 @@ def test_a_folder_that_stays_is_said_and_the_resumed_case_removes_it_and_fetches
     assert rig.host.folders == []
     assert [sorted(arguments) for arguments in rig.host.asked] == [["name"]]
     assert len(rig.events("artifact")) == 2
+
+
+def test_an_export_that_does_not_come_home_is_exported_again_by_the_resumed_case(rig: Rig) -> None:
+    gone = {"path": "C:\\ProgramData\\elsewhere\\System.evtx", "size": 5, "modified": 0}
+    rig.host.trouble["System"] = Answer(0, json.dumps(gone).encode() + b"\r\n")
+    (failure,) = rig.run(LOGS[0])
+    assert "vanished" in failure
+    assert rig.host.folders == []
+    rig.host.trouble.clear()
+    assert rig.run(LOGS[0]) == ()
+    assert rig.home() == {"System.evtx": "a disk timed out\nvolmgr 162"}
+    assert rows.missing(rig.case.journal.entries()) == []
 
 
 class Killed(BaseException):

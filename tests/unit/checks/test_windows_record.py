@@ -55,7 +55,10 @@ def test_a_crash_whose_dump_was_written_is_told_in_its_order() -> None:
         ),
         ({"dump_events": record(45, 5)}, "the dump driver could not be loaded (volmgr 45)"),
         ({"dump_events": record(46, 5)}, "the crash dump could not be initialized (volmgr 46)"),
-        ({"dump_events": record(47, 5)}, "another dump lay in the page file already (volmgr 47)"),
+        (
+            {"dump_events": record(47, 5)},
+            "a valid dump was found in the page file when it started (volmgr 47)",
+        ),
         ({"dump_events": record(49, 5)}, "the page file could not be set up for a dump (volmgr 49)"),
         (
             {"dump_events": f"{record(46, 9)}\n{record(161, 3)}"},
