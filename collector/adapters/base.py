@@ -6,7 +6,8 @@ implements the Protocols it is able to. "Not supported" is the absence of a Prot
 against a peer that accepts and never answers.
 
 All methods but `send_nmi`, `take_snapshot` and `remove_snapshot` only read: nothing on the controller or
-the host changes by calling them.
+the host changes by calling them. `run`, `stream` and `powershell` do what they are given; only
+`run/exports.py` gives them something that writes.
 """
 
 from __future__ import annotations
