@@ -66,12 +66,11 @@ def made_file(row: Mapping[str, Any]) -> RemoteFile:
     Raises:
         KeyError, TypeError, ValueError: the row is no such thing.
     """
-    return RemoteFile(
-        path="/" + str(row["path"]).replace("\\", "/"),
-        kind=FileKind.FILE,
-        size=int(row["size"]),
-        modified=int(row["modified"]) / 1e7 - _FILETIME_UNIX,
-    )
+    try:
+        size, modified = int(row["size"]), int(row["modified"]) / 1e7 - _FILETIME_UNIX
+    except OverflowError as error:
+        raise ValueError("no file has such a size or time") from error
+    return RemoteFile("/" + str(row["path"]).replace("\\", "/"), FileKind.FILE, size, modified)
 
 
 def require(answer: Mapping[str, Any], path: str) -> None:

@@ -33,6 +33,7 @@ _LOGS = "/C:/Windows/System32/winevt/Logs"
 _REMOVAL = 60.0  # seconds
 _MINUTE = 60
 _STAMP = 24  # characters of a time of the host
+_LARGEST = 1 << 30  # bytes of one export; a log that fills our disk would cost the dump
 
 
 @dataclass
@@ -70,9 +71,8 @@ class Exports:
                 incident.miss(f"{log.name} (exported)", source, Outcome.of(error), why)
                 return whole
             incident.miss(log.name, source, Outcome.of(error), error.message)
-            if not isinstance(
-                error, PeerFailedError
-            ):  # as of a command: what the host cannot do is no failure
+            # As with a command: what the host itself cannot do is no failure of ours.
+            if not isinstance(error, PeerFailedError):
                 self._failures.append(f"{log.name}: {error.message}")
         return None
 
@@ -102,17 +102,25 @@ class Exports:
                 "the host's answer about its export makes no sense",
                 hint="Run Windows PowerShell on it by hand.",
             ) from error
+        if not 0 <= file.size <= _LARGEST:
+            raise PeerFailedError(
+                f"the export has {file.size} bytes, and {_LARGEST} are fetched at most",
+                hint="Begin it later: `before` in the playbook.",
+            )
         since = str(answer["since"])[:_STAMP] if "since" in answer else None
         self.incident.case.journal.append("export.made", path=file.path, bytes=file.size, since=since)
         return file
 
     @property
     def _folder(self) -> str:
-        return f"{safe_name(self.incident.case.name)}-logs"
+        """The folder's name; once it is announced, that one, whatever the case is called now."""
+        announced = self.incident.case.journal.last("export.folder")
+        return str(announced.data["name"]) if announced else f"{safe_name(self.incident.case.name)}-logs"
 
     def _announce(self) -> None:
         if not self._may_exist():
-            self.incident.case.journal.append("export.folder", folder=f"{PLACE}\\{self._folder}")
+            name = self._folder
+            self.incident.case.journal.append("export.folder", name=name, folder=f"{PLACE}\\{name}")
 
     def _may_exist(self) -> bool:
         announced, removed = map(self.incident.case.journal.last, ("export.folder", "export.removed"))

@@ -143,10 +143,13 @@ def test_a_log_that_the_host_does_not_have_is_missing_and_no_failure(rig: Rig) -
         Answer(0, b'{"failed": "error", "words": "Access is denied."}\r\n'),
         Answer(1, stderr="Access is denied."),
         Answer(0, b'{"path": "C:\\\\x"}\r\n'),
+        Answer(0, b'{"path": "C:\\\\x", "size": -1, "modified": 1}\r\n'),
+        Answer(0, b'{"path": "C:\\\\x", "size": 1000000000000000, "modified": 1}\r\n'),
+        Answer(0, b'{"path": "C:\\\\x", "size": 1e999, "modified": 1}\r\n'),
         Answer(0, b"nonsense\r\n"),
         Answer(0, after=60.0),
     ],
-    ids=["refused", "failed", "half an answer", "no answer", "hung"],
+    ids=["refused", "failed", "half an answer", "no size", "too large", "endless", "no answer", "hung"],
 )
 def test_of_an_export_that_fails_the_whole_file_comes_home_and_the_others_are_not_kept_up(
     rig: Rig, trouble: Answer
@@ -249,6 +252,17 @@ def test_a_case_whose_folder_was_renamed_makes_no_path_of_that_name(rig: Rig) ->
     assert rig.run(LOGS[0]) == ()
     (name,) = {arguments["name"] for arguments in rig.host.asked}
     assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+
+
+def test_a_case_that_was_renamed_since_removes_the_folder_that_it_made(rig: Rig) -> None:
+    rig.host.trouble["remove"] = Answer(1, stderr="in use")
+    rig.run(LOGS[0])
+    rig.host.trouble.clear()
+    moved = rig.case.path.with_name("2026-11-21T0312Z-elsewhere")
+    rig.case.path.rename(moved)
+    rig.case = CaseFolder.open(moved)
+    assert rig.run(LOGS[0]) == ()
+    assert rig.host.folders == []
 
 
 def test_what_the_host_says_of_its_export_is_data(rig: Rig) -> None:

@@ -63,7 +63,7 @@ EVENTS: dict[str, dict[str, object]] = {
     "interrupted": {"signal": "SIGINT"},
     "resumed": {"by": "alex"},
     "journal.torn": {"file": "journal.torn-1", "bytes": 5, "sha256": "00"},
-    "export.folder": {"folder": "C:\\ProgramData\\hang-collector\\c-logs"},
+    "export.folder": {"name": "c-logs", "folder": "C:\\ProgramData\\hang-collector\\c-logs"},
     "export.made": {"path": "/C:/a/System.evtx", "bytes": 69632, "since": "2026-11-18T03:12:44.000Z"},
     "export.left": {"folder": "C:\\ProgramData\\hang-collector\\c-logs", "detail": "it is in use"},
     "export.removed": {"folder": "C:\\ProgramData\\hang-collector\\c-logs"},
