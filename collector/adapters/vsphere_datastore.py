@@ -172,7 +172,8 @@ class VsphereDatastore:
 
         session, browser = self._session(), vim.host.DatastoreBrowser
         details = browser.FileInfo.Details(fileType=True, fileSize=True, modification=True, fileOwner=False)
-        spec = browser.SearchSpec(details=details)
+        # Without a pattern every file is meant, says the API's reference; govmomi reads it as none.
+        spec = browser.SearchSpec(details=details, matchPattern=["*"])
         with session.asking(deadline):
             task = place.store.browser.SearchDatastore_Task(f"[{place.store.name}] {inside}".strip(), spec)
         try:

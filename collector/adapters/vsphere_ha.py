@@ -43,7 +43,7 @@ def watchdog(session: VsphereSession, vm: Any, deadline: Deadline) -> WatchdogSt
         return _NOBODY
     (settings,) = read(session, [cluster], [_SETTINGS], deadline)
     known = settings.get(_SETTINGS)
-    if known is None:
+    if known is None or known.dasConfig.enabled is None:  # unset is no all-clear
         raise PeerFailedError(
             f"{session.where} does not tell how vSphere HA of the cluster is set",
             hint="Add System.Read on the cluster to the account's role.",

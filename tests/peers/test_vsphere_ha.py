@@ -91,10 +91,11 @@ def test_the_override_of_the_machine_goes_before_the_cluster(
     assert asked(double, tmp_path).initial_s == seconds
 
 
+@pytest.mark.parametrize("settings", [{"hidden": True}, {"enabled": None}])
 def test_settings_that_the_account_does_not_see_are_no_all_clear(
-    double: VsphereDouble, app07: Vm, tmp_path: Path
+    double: VsphereDouble, app07: Vm, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    add_cluster(double.world, hidden=True)
+    add_cluster(double.world, **settings)
     with pytest.raises(PeerFailedError, match="does not tell how vSphere HA"):
         asked(double, tmp_path)
 

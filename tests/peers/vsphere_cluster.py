@@ -14,7 +14,7 @@ from tests.peers.vsphere_world import Node, Vm, World
 class Cluster(Node):
     """`monitoring` and the times in seconds are those of VM Monitoring; `overrides` are by machine."""
 
-    enabled: bool = True
+    enabled: bool | None = True
     monitoring: str = "vmMonitoringOnly"
     failure_interval: int = 30
     options: dict[str, str] = field(default_factory=dict)

@@ -79,7 +79,7 @@ def search(store: Datastore, path: str, spec: Any) -> Any:
     names = {name[len(prefix) :] for name in store.files if name.startswith(prefix)}
     if not names:
         raise vim.fault.FileNotFound(msg=f"File {path} was not found", file=path)
-    patterns = (spec.matchPattern if spec else None) or ["*"]
+    patterns = spec.matchPattern if spec else ["*"]  # a specification without any matches nothing in govmomi
     children = sorted({name.split("/")[0] for name in names})
     fitting = [name for name in children if any(fnmatch.fnmatchcase(name, each) for each in patterns)]
     entries = [_entry(store, prefix + name, name) for name in fitting]
