@@ -13,10 +13,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+import pytest
 from pyVmomi import vmodl
 
 from collector.adapters.base import NmiInjector
@@ -27,9 +28,11 @@ from tests.peers import hyperv_login as hyperv
 from tests.peers import qmp, wsman
 from tests.peers.bmc import logged_in
 from tests.peers.esxi_shell import esxi_shell
+from tests.peers.govmomi import BUILD_S, MACHINE, govmomi
 from tests.peers.hyperv_host import HypervHost, Machine, answered
 from tests.peers.soap_server import Rule
 from tests.peers.soap_server import Trouble as Mischief
+from tests.peers.vsphere import logged_in as at_vcenter
 from tests.peers.vsphere import one_machine
 from tests.peers.wsman_powershell import Answer as Printed
 
@@ -128,19 +131,31 @@ def _hyperv(trouble: Trouble) -> Iterator[Rig]:
         yield Rig(controller, lambda: len(host.nmis))
 
 
+VSPHERE_RULES = {
+    Trouble.ANSWER_LATE: Rule(Mischief.SLOW, seconds=3.0),
+    Trouble.FIRST_ANSWER_LOST: Rule(Mischief.HANG_AFTER, times=1),
+    Trouble.ALL_ANSWERS_LOST: Rule(Mischief.HANG_AFTER),
+    Trouble.CONNECTION_GONE: Rule(Mischief.DROP_AFTER),
+    Trouble.WRONG_CODE: Rule(Mischief.FAULT_AFTER, fault=vmodl.fault.SystemError(reason="failed")),
+    Trouble.GARBAGE: Rule(Mischief.GARBAGE),
+    Trouble.REFUSED: Rule(Mischief.FAULT, fault=vmodl.fault.NotSupported()),
+}
+
+
 @contextlib.contextmanager
 def _vsphere(trouble: Trouble) -> Iterator[Rig]:
-    rules = {
-        Trouble.ANSWER_LATE: Rule(Mischief.SLOW, seconds=3.0),
-        Trouble.FIRST_ANSWER_LOST: Rule(Mischief.HANG_AFTER, times=1),
-        Trouble.ALL_ANSWERS_LOST: Rule(Mischief.HANG_AFTER),
-        Trouble.CONNECTION_GONE: Rule(Mischief.DROP_AFTER),
-        Trouble.WRONG_CODE: Rule(Mischief.FAULT_AFTER, fault=vmodl.fault.SystemError(reason="failed")),
-        Trouble.GARBAGE: Rule(Mischief.GARBAGE),
-        Trouble.REFUSED: Rule(Mischief.FAULT, fault=vmodl.fault.NotSupported()),
-    }
-    with one_machine(rules.get(trouble)) as (controller, double):
+    rule = VSPHERE_RULES.get(trouble)
+    with one_machine(replace(rule) if rule else None) as (controller, double):
         yield Rig(controller, double.nmis)
+
+
+@contextlib.contextmanager
+def _govmomi(trouble: Trouble) -> Iterator[Rig]:
+    rule = VSPHERE_RULES.get(trouble)
+    with tempfile.TemporaryDirectory() as folder, govmomi(Path(folder)) as double:
+        double.rules({"SendNMI": rule} if rule else {})
+        with at_vcenter(double, Path(folder), MACHINE) as controller:
+            yield Rig(controller, double.nmis)
 
 
 @contextlib.contextmanager
@@ -170,4 +185,9 @@ RIGS: Mapping[str, Callable[[Trouble], AbstractContextManager[Rig]]] = {
     "ipmi": _ipmi,
     "qmp": _qmp,
     "vsphere": _vsphere,
+    "vsphere-govmomi": _govmomi,
 }
+
+BUILT = {"vsphere-govmomi"}
+ADAPTERS = [pytest.param(name, marks=pytest.mark.timeout(BUILD_S) if name in BUILT else ()) for name in RIGS]
+"""The names of the rigs; a peer that may have to be built first gets the time for it."""

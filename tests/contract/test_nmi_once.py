@@ -11,7 +11,7 @@ import pytest
 
 from collector.adapters.base import NmiOutcome
 from collector.adapters.limits import Deadline
-from tests.contract.controllers import RIGS, Trouble
+from tests.contract.controllers import ADAPTERS, RIGS, Trouble
 
 CAME_TO = {
     Trouble.NONE: (NmiOutcome.SENT, 1),
@@ -31,7 +31,7 @@ STRAGGLER_S = 0.5
 
 
 @pytest.mark.parametrize("trouble", Trouble)
-@pytest.mark.parametrize("adapter", RIGS)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_one_call_is_at_most_one_nmi(adapter: str, trouble: Trouble) -> None:
     with RIGS[adapter](trouble) as rig:
         answer = rig.controller.send_nmi(Deadline.after(30.0 if trouble in ANSWERED else WAIT_S))
@@ -43,7 +43,7 @@ def test_one_call_is_at_most_one_nmi(adapter: str, trouble: Trouble) -> None:
         assert answer.detail
 
 
-@pytest.mark.parametrize("adapter", RIGS)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_an_unanswered_call_ends_by_its_deadline(adapter: str) -> None:
     with RIGS[adapter](Trouble.ALL_ANSWERS_LOST) as rig:
         started = time.monotonic()
@@ -51,7 +51,7 @@ def test_an_unanswered_call_ends_by_its_deadline(adapter: str) -> None:
         assert time.monotonic() - started < 10.0
 
 
-@pytest.mark.parametrize("adapter", RIGS)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_no_time_left_sends_nothing(adapter: str) -> None:
     with RIGS[adapter](Trouble.NONE) as rig:
         answer = rig.controller.send_nmi(Deadline.after(0.0))

@@ -1,4 +1,4 @@
-"""Our controller, logged in to the vSphere double."""
+"""Our controller, logged in to a vSphere double."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere import VsphereController, VsphereEndpoint, log_in
@@ -14,6 +14,15 @@ from collector.adapters.vsphere_session import VsphereSession
 from collector.model.host import Credential, SecretRef
 from tests.peers.soap_server import ADDRESS, Rule
 from tests.peers.vsphere_double import PASSWORD, USER, VsphereDouble
+
+
+class Peer(Protocol):
+    """A double in Python or in Go: where it listens, and what it shows."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def certificate(self) -> Path: ...
 
 
 def credential(folder: Path, *, password: str = PASSWORD) -> Credential:
@@ -24,7 +33,7 @@ def credential(folder: Path, *, password: str = PASSWORD) -> Credential:
     return Credential("vc", username=USER, password=SecretRef("file", str(secret), folder))
 
 
-def endpoint(double: VsphereDouble, **keys: Any) -> VsphereEndpoint:
+def endpoint(double: Peer, **keys: Any) -> VsphereEndpoint:
     """The double, its certificate named as the one to trust unless `keys` say otherwise."""
     trust = {} if {"certificate_sha256", "insecure_accept_any_certificate"} & set(keys) else {"ca_file": None}
     if trust:
@@ -34,7 +43,7 @@ def endpoint(double: VsphereDouble, **keys: Any) -> VsphereEndpoint:
 
 @contextlib.contextmanager
 def logged_in(
-    double: VsphereDouble, folder: Path, vm: str, seconds: float = 30.0, **keys: Any
+    double: Peer, folder: Path, vm: str, seconds: float = 30.0, **keys: Any
 ) -> Iterator[VsphereController]:
     """The controller of one machine."""
     deadline = Deadline.after(seconds)
@@ -43,7 +52,7 @@ def logged_in(
 
 
 @contextlib.contextmanager
-def session(double: VsphereDouble, folder: Path, seconds: float = 30.0) -> Iterator[VsphereSession]:
+def session(double: Peer, folder: Path, seconds: float = 30.0) -> Iterator[VsphereSession]:
     """A session without a machine."""
     made = log_in(endpoint(double), credential(folder), Deadline.after(seconds))
     with contextlib.closing(made):
