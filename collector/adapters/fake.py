@@ -206,12 +206,14 @@ class FakeController(_Fake):
 
     def snapshot_price(self, deadline: Deadline) -> SnapshotPrice:
         """As large as the dump."""
+        self._require_memory(deadline)
         return SnapshotPrice(
             len(self.machine.script.dump or b""), self.machine.script.free, "it stands still"
         )
 
     def take_snapshot(self, name: str, deadline: Deadline) -> Sequence[RemoteFile]:
         """The dump as a file of the snapshot's name; the answer is lost once if the script says so."""
+        self._require_memory(deadline)
         path = f"/snapshots/{name}/memory"
         if path not in self.machine.files:
             self.machine.mutations += 1
@@ -226,6 +228,12 @@ class FakeController(_Fake):
         """Remove its file."""
         self.machine.mutations += 1
         self.machine.files.pop(f"/snapshots/{name}/memory", None)
+
+    def _require_memory(self, deadline: Deadline) -> None:
+        if deadline.expired:
+            raise DeadlineError("no time is left", hint="Give the step a longer deadline.")
+        if self.machine.now() is Life.OFF:
+            raise PeerFailedError("the machine is off: it has no memory to keep", hint="Switch it on.")
 
     def events(self, deadline: Deadline) -> Sequence[LogEvent]:
         """One record per NMI that arrived."""

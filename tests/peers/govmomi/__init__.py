@@ -64,6 +64,11 @@ class Govmomi:
         """How often each method was called, or each path asked for."""
         return Counter(self._seen()["calls"])
 
+    @property
+    def acts(self) -> Counter[str]:
+        """How often the simulator was given each of them: calls, without those that a rule kept from it."""
+        return Counter(self._seen()["acts"])
+
     def nmis(self) -> int:
         """How many NMIs took effect, on all machines."""
         return sum(self._seen()["nmis"].values())

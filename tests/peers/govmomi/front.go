@@ -32,7 +32,8 @@ type rule struct {
 type front struct {
 	inner          http.Handler
 	user, password string
-	calls, nmis    counts
+	calls, acts    counts // requests that came, and those that the simulator was given
+	nmis           counts
 	lock           sync.Mutex
 	rules          map[string]*rule
 }
@@ -61,10 +62,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.calls.add(key)
 	if rule := f.ruleFor(key); rule != nil {
-		f.misbehave(rule, w, r)
+		f.misbehave(rule, key, w, r)
 		return
 	}
-	f.inner.ServeHTTP(w, r)
+	f.act(key, w, r)
 }
 
 func (f *front) mayLogIn(r *http.Request) bool {
@@ -83,7 +84,12 @@ func (f *front) ruleFor(key string) *rule {
 	return found
 }
 
-func (f *front) misbehave(rule *rule, w http.ResponseWriter, r *http.Request) {
+func (f *front) act(key string, w http.ResponseWriter, r *http.Request) {
+	f.acts.add(key)
+	f.inner.ServeHTTP(w, r)
+}
+
+func (f *front) misbehave(rule *rule, key string, w http.ResponseWriter, r *http.Request) {
 	switch rule.Trouble {
 	case "close the connection without acting":
 		panic(http.ErrAbortHandler)
@@ -95,7 +101,7 @@ func (f *front) misbehave(rule *rule, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := httptest.NewRecorder()
-	f.inner.ServeHTTP(answer, r)
+	f.act(key, answer, r)
 	switch rule.Trouble {
 	case "act, and close the connection":
 		panic(http.ErrAbortHandler)
@@ -146,7 +152,7 @@ func (f *front) control(w http.ResponseWriter, r *http.Request) {
 		f.rules = rules
 	case "seen":
 		_ = json.NewEncoder(w).Encode(map[string]map[string]int{
-			"calls": f.calls.copy(), "nmis": f.nmis.copy(), "snapshots": snapshots(),
+			"calls": f.calls.copy(), "acts": f.acts.copy(), "nmis": f.nmis.copy(), "snapshots": snapshots(),
 		})
 	default:
 		http.NotFound(w, r)
