@@ -22,9 +22,10 @@ from collector.adapters.base import (
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_https import Server, Trust
 from collector.errors import InventoryError, MissingExtraError, UnreachableError
-from collector.model.host import Credential, Endpoint
+from collector.model.host import Credential, Endpoint, SecretRef
 
 if TYPE_CHECKING:
+    from collector.adapters.vsphere_rest import RestSession
     from collector.adapters.vsphere_session import VsphereSession
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -218,17 +219,36 @@ def log_in(endpoint: VsphereEndpoint, credential: Credential | None, deadline: D
 
     Raises: AdapterError as `VsphereSession` does; MissingExtraError; InventoryError, SecretError.
     """
-    from collector.config.secrets import reveal
-
-    if credential is None or credential.username is None or credential.password is None:
-        raise InventoryError(
-            f"the endpoint {endpoint.identity} needs a credential with `username` and `password`",
-            hint="Add one under `credentials`, and name it in the endpoint's `credential`.",
-        )
+    user, password = _named(endpoint, credential)
     try:
         from collector.adapters.vsphere_session import VsphereSession
     except ImportError as error:
         raise MissingExtraError(
             "vSphere needs a package that is not installed", hint="pip install 'hang-collector[vsphere]'"
         ) from error
-    return VsphereSession(endpoint.server, credential.username, reveal(credential.password), deadline)
+    from collector.config.secrets import reveal
+
+    return VsphereSession(endpoint.server, user, reveal(password), deadline)
+
+
+def log_in_to_rest(
+    endpoint: VsphereEndpoint, credential: Credential | None, api_version: str, deadline: Deadline
+) -> RestSession:
+    """A session with the REST side of the endpoint's vCenter; `close` it.
+
+    Raises: AdapterError as `RestSession` does; InventoryError, SecretError.
+    """
+    from collector.adapters.vsphere_rest import RestSession
+    from collector.config.secrets import reveal
+
+    user, password = _named(endpoint, credential)
+    return RestSession(endpoint.server, user, reveal(password), api_version, deadline)
+
+
+def _named(endpoint: VsphereEndpoint, credential: Credential | None) -> tuple[str, SecretRef]:
+    if credential is None or credential.username is None or credential.password is None:
+        raise InventoryError(
+            f"the endpoint {endpoint.identity} needs a credential with `username` and `password`",
+            hint="Add one under `credentials`, and name it in the endpoint's `credential`.",
+        )
+    return credential.username, credential.password

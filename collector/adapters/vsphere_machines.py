@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyVmomi import vim
@@ -11,6 +11,7 @@ from pyVmomi import vim
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_properties import read, read_all
 from collector.adapters.vsphere_session import VsphereSession
+from collector.adapters.vsphere_tags import Tag, Tags
 from collector.errors import InventoryError
 
 _PATHS = (
@@ -29,8 +30,12 @@ _MAX_TEXT = 200
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One virtual machine; text that its guest or its owner chose is cut and printable, empty where unset."""
+    """One virtual machine; text that its guest or its owner chose is cut and printable, empty where unset.
 
+    `id` is that of the managed object; `tags` are read apart from the rest.
+    """
+
+    id: str
     name: str
     instance_uuid: str
     guest_id: str
@@ -39,6 +44,7 @@ class Machine:
     heartbeat: str
     power: str
     runs_on: str
+    tags: tuple[Tag, ...] = ()
 
 
 def machines(session: VsphereSession, below: str | None, deadline: Deadline) -> list[Machine]:
@@ -55,15 +61,16 @@ def machines(session: VsphereSession, below: str | None, deadline: Deadline) -> 
     """
     top = _entity(session, below, deadline) if below else None
     found = [
-        values
-        for _, values in read_all(session, vim.VirtualMachine, _PATHS, deadline, below=top)
+        (str(vm._GetMoId()), values)
+        for vm, values in read_all(session, vim.VirtualMachine, _PATHS, deadline, below=top)
         if not values.get("config.template")
     ]
     hosts = _host_names(
-        session, [values["runtime.host"] for values in found if "runtime.host" in values], deadline
+        session, [values["runtime.host"] for _, values in found if "runtime.host" in values], deadline
     )
     rows = [
         Machine(
+            id=moid,
             name=_text(values, "name"),
             instance_uuid=_text(values, "config.instanceUuid"),
             guest_id=_text(values, "config.guestId"),
@@ -73,9 +80,37 @@ def machines(session: VsphereSession, below: str | None, deadline: Deadline) -> 
             power=_text(values, "runtime.powerState"),
             runs_on=hosts.get(values.get("runtime.host"), ""),
         )
-        for values in found
+        for moid, values in found
     ]
     return sorted(rows, key=lambda machine: (machine.name, machine.instance_uuid))
+
+
+def choose(
+    found: Sequence[Machine], tags: Tags, wanted: str, deadline: Deadline
+) -> tuple[list[Machine], str | None]:
+    """Those that have the tag, and a sentence on what else has it: the machines there are not meant.
+
+    Raises:
+        InventoryError: no such tag, several, or none of these machines has it.
+        AdapterError: the server could not be asked.
+    """
+    tag = tags.find(wanted, deadline)
+    attached = tags.attached(tag, deadline)
+    chosen = [machine for machine in found if machine.id in attached.machines]
+    others = ", ".join(f"{number} {kind}" for kind, number in sorted(attached.others.items()))
+    where = f" It is on {others}, and tags are not inherited." if others else ""
+    if not chosen:
+        raise InventoryError(
+            f"none of {len(found)} virtual machines has the tag {tag}.{where}",
+            hint="Attach it to the machines, or name the folder or cluster in `--below`.",
+        )
+    return chosen, f"the tag {tag} is on {others}, too: the machines there are not meant" if others else None
+
+
+def with_tags(found: Sequence[Machine], tags: Tags, deadline: Deadline) -> list[Machine]:
+    """The same machines, with the tags that each has. Raises: AdapterError."""
+    known = tags.of_machines([machine.id for machine in found], deadline)
+    return [replace(machine, tags=tuple(known.get(machine.id, ()))) for machine in found]
 
 
 def _entity(session: VsphereSession, path: str, deadline: Deadline) -> Any:  # noqa: ANN401

@@ -30,6 +30,7 @@ from tests.peers.certificate import make_certificate
 ADDRESS = "127.0.0.2"
 COOKIE = "vmware_soap_session"
 ANONYMOUS = {"RetrieveServiceContent", "Login", "CurrentTime"}
+REST = ("/api/", "/rest/")
 LARGEST_REQUEST = 4 * 1024 * 1024
 
 
@@ -77,8 +78,8 @@ Handler = Callable[[soap_wire.Call, Session | None], Any]
 class SoapServer:
     """Serves SOAP at /sdk and files by GET, between `__enter__` and `__exit__`.
 
-    `rules` is keyed by a method's name on the wire, by that and an object ("SendNMI vm-57"), or by "GET" and
-    the beginning of a path ("GET /folder").
+    `rules` is keyed by a method's name on the wire, by that and an object ("SendNMI vm-57"), by "GET" and the
+    beginning of a path ("GET /folder"), or in the REST API by the whole path, or by "POST REST" for any.
     """
 
     path = "/sdk"
@@ -121,6 +122,10 @@ class SoapServer:
 
     def get(self, path: str, session: Session | None, headers: Any) -> tuple[int, dict[str, str], bytes]:
         """Answer a GET: status, headers, body."""
+        return 404, {}, b""
+
+    def rest(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Answer a request of the REST API: status, headers, body."""
         return 404, {}, b""
 
     def rule_for(self, *keys: str) -> Rule | None:
@@ -206,6 +211,9 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
+        if self.path.startswith(REST):
+            self._rest(b"")
+            return
         soap = self.server.soap
         path = self.path.split("?")[0]
         soap.calls[f"GET {path}"] += 1
@@ -221,6 +229,9 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         soap = self.server.soap
         body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), LARGEST_REQUEST))
+        if self.path.startswith(REST):
+            self._rest(body)
+            return
         try:
             call = soap_wire.parse(body, soap.version)
         except soap_wire.MalformedError as error:
@@ -233,6 +244,21 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
             self._deliver(rule, 200, {}, b"")
             return
         status, headers, answer = self._run(call, rule)
+        self._deliver(rule, status, headers, answer)
+
+    def do_DELETE(self) -> None:
+        self._rest(b"")
+
+    def _rest(self, body: bytes) -> None:
+        soap = self.server.soap
+        key = f"{self.command} {self.path.partition('?')[0]}"
+        soap.calls[key] += 1
+        rule = soap.rule_for(key, self.command + " REST")
+        if rule and rule.trouble in {Trouble.DROP_BEFORE, Trouble.HANG_BEFORE}:
+            self._deliver(rule, 200, {}, b"")
+            return
+        with soap.lock:
+            status, headers, answer = soap.rest(self.command, self.path, self.headers, body)
         self._deliver(rule, status, headers, answer)
 
     def _run(self, call: soap_wire.Call, rule: Rule | None) -> tuple[int, dict[str, str], bytes]:

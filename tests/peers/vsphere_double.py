@@ -23,6 +23,7 @@ from tests.peers.soap_server import ADDRESS, Handler, Session, SoapServer
 from tests.peers.soap_wire import Call
 from tests.peers.vsphere_collector import PropertyReader, value
 from tests.peers.vsphere_files import answer_file, search
+from tests.peers.vsphere_rest import Tagging
 from tests.peers.vsphere_snapshots import Snapshots
 from tests.peers.vsphere_world import Datastore, Node, Vm, World
 
@@ -83,6 +84,8 @@ class VsphereDouble(Snapshots, SoapServer):
         self.users = {USER: PASSWORD}
         self.denied: set[str] = set()  # privileges that nobody has
         self.logins: list[bool] = []
+        newest = api_version >= "7.0.2"
+        self.tagging = Tagging(self.users, newest) if vcenter else None
         self.task_seconds = 0.1
         self.task_fault: Any = None
         self.file_status: int | None = None  # for every file, whatever was asked
@@ -121,6 +124,9 @@ class VsphereDouble(Snapshots, SoapServer):
 
     def get(self, path: str, session: Session | None, headers: Any) -> tuple[int, dict[str, str], bytes]:
         return answer_file(self, path, session, headers)
+
+    def rest(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        return (404, {}, b"") if self.tagging is None else self.tagging.answer(method, path, headers, body)
 
     def log_event(self, vm: Vm, when: datetime, words: str) -> None:
         """Remember an event of a machine."""
