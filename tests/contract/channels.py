@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from collector.adapters.base import Files, Shell
 from collector.adapters.fake import MACHINES, FakeChannel, FakeEndpoint, FakeMachine, Life
 from collector.adapters.limits import Deadline
@@ -21,6 +23,7 @@ from collector.adapters.ssh import SshChannel
 from collector.adapters.vsphere_datastore import VsphereDatastore
 from collector.adapters.winrm import WinrmChannel
 from tests.contract.credentials import credential_for, endpoint_for
+from tests.peers.govmomi import BUILD_S, DATASTORE, govmomi
 from tests.peers.samba import drive, smb_login
 from tests.peers.sshd import sshd
 from tests.peers.vsphere import credential as vsphere_login
@@ -146,13 +149,36 @@ def vsphere(folder: Path) -> Iterator[Rig]:
             yield Rig(channel, f"/vmfs/volumes/{store.name}/srv", put)
 
 
+@contextlib.contextmanager
+def vsphere_govmomi(folder: Path) -> Iterator[Rig]:
+    """The datastore of a vCenter that somebody else wrote."""
+    with govmomi(folder) as double:
+
+        def put(name: str, data: bytes) -> str:
+            path = double.datastore / "srv" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            return f"/vmfs/volumes/{DATASTORE}/srv/{name}"
+
+        endpoint = vsphere_endpoint(double)
+        with VsphereDatastore(endpoint, vsphere_login(folder), Deadline.after(30)) as channel:
+            yield Rig(channel, f"/vmfs/volumes/{DATASTORE}/srv", put)
+
+
 RIGS: Mapping[str, Callable[[Path], AbstractContextManager[Rig]]] = {
     "ssh": ssh,
     "fake": fake,
     "winrm": winrm,
     "smb": smb,
     "vsphere": vsphere,
+    "vsphere-govmomi": vsphere_govmomi,
 }
+
+CHANNELS = [
+    pytest.param(name, marks=pytest.mark.timeout(BUILD_S) if name == "vsphere-govmomi" else ())
+    for name in sorted(RIGS)
+]
+"""The names of the rigs; a peer that may have to be built first gets the time for it."""
 
 SHELLS = ("ssh", "fake")
 """Those that run commands of a login shell as well."""

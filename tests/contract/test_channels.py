@@ -10,12 +10,12 @@ import pytest
 
 from collector.adapters.base import FileKind, Files, Shell
 from collector.adapters.limits import Deadline
-from tests.contract.channels import RIGS, SHELLS, Rig
+from tests.contract.channels import CHANNELS, RIGS, SHELLS, Rig
 
 LARGE = os.urandom(3_000_000)  # several requests of every reader, and no multiple of any
 
 
-@pytest.fixture(params=sorted(RIGS))
+@pytest.fixture(params=CHANNELS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     with RIGS[request.param](tmp_path) as made:
         yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,8 @@ from collector.errors import (
     UnsupportedError,
 )
 from tests.peers.certificate import make_certificate
-from tests.peers.govmomi import BUILD_S, MACHINE, Govmomi, govmomi
+from tests.peers.govmomi import BUILD_S, HERE, MACHINE, ON_ESXI, Govmomi, govmomi
+from tests.peers.server import tool
 from tests.peers.soap_server import ADDRESS, Rule, Trouble
 from tests.peers.vsphere import credential, endpoint, logged_in, session
 from tests.peers.vsphere_double import PASSWORD, USER
@@ -353,3 +355,43 @@ def test_a_file_is_read_from_any_byte(files: VsphereDatastore) -> None:
     assert b"".join(files.read(LOG, len(whole), 30.0)) == b""
     with pytest.raises(FileNotFoundError):
         list(files.read(f"/LocalDS_0/{MACHINE}/nothing", 0, 30.0))
+
+
+# An ESXi host
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Govmomi]:
+    with govmomi(tmp_path, esxi=True) as running:
+        yield running
+
+
+@pytest.mark.parametrize("way", ["name", "path", "uuid"])
+def test_a_machine_of_an_esxi_host_takes_an_nmi(host: Govmomi, tmp_path: Path, way: str) -> None:
+    with session(host, tmp_path) as made:
+        assert not made.vcenter
+        (uuid,) = [row.instance_uuid for row in machines(made, None, soon()) if row.name == ON_ESXI]
+    wanted = {"name": ON_ESXI, "path": f"ha-datacenter/vm/{ON_ESXI}", "uuid": uuid}[way]
+    with logged_in(host, tmp_path, wanted) as controller:
+        assert controller.power_state(soon()) is PowerState.ON
+        assert controller.watchdog(soon()).running is False
+        assert controller.send_nmi(soon()).outcome is NmiOutcome.SENT
+    assert host.nmis() == 1
+
+
+def test_snapshots_and_files_of_an_esxi_host(host: Govmomi, tmp_path: Path) -> None:
+    with logged_in(host, tmp_path, ON_ESXI) as controller:
+        (file,) = controller.take_snapshot("case", soon())
+        with VsphereDatastore(endpoint(host), credential(tmp_path), soon()) as files:
+            assert files.stat(file.path, soon()).size == file.size
+        assert host.snapshots == {"case": 1}
+        controller.remove_snapshot("case", soon())
+    assert host.snapshots == {}
+
+
+def test_the_sources_are_formatted() -> None:
+    sources = [str(source) for source in HERE.glob("*.go")]
+    done = subprocess.run(
+        [tool("gofmt", package="golang-go"), "-l", *sources], capture_output=True, check=True
+    )
+    assert done.stdout == b""

@@ -405,6 +405,14 @@ def test_a_tag_that_is_not_there_prints_nothing(bench: Bench, capsys: pytest.Cap
     assert PASSWORD not in said.err
 
 
+def test_a_login_that_is_refused_is_not_tried_at_the_other_door(
+    double: VsphereDouble, tmp_path: Path
+) -> None:
+    double.users[USER] = "another one"
+    assert imported(Bench(double, tmp_path), "--tag", "prod")[0] == ExitCode.DENIED
+    assert (double.logins, tagging(double).logins) == ([False], [])
+
+
 def test_an_esxi_host_has_no_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with VsphereDouble(tmp_path, vcenter=False) as host:
         host.world.add_vm("app07")

@@ -37,17 +37,24 @@ PACKAGE = "golang-github-vmware-govmomi-dev"
 MACHINE = "DC0_H0_VM0"
 """One of the four machines that it starts with, on a host of its own; two are in a cluster."""
 
+ON_ESXI = "ha-host_VM0"
+"""One of the two machines of an ESXi host."""
+
+DATASTORE = "LocalDS_0"
+"""The name of its only datastore."""
+
 BUILD_S = 600
 """Seconds for a test that may have to build it first: 40 s on two quiet cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Govmomi:
-    """It serves; `USER` and `PASSWORD` may log in."""
+    """It serves; `USER` and `PASSWORD` may log in. `datastore` is the folder that holds its files."""
 
     port: int
     control: int
     certificate: Path
+    datastore: Path
 
     def rules(self, rules: Mapping[str, Rule]) -> None:
         """From now on make this trouble, by the method's name on the wire; other rules are forgotten."""
@@ -119,14 +126,14 @@ class Govmomi:
 
 
 @contextlib.contextmanager
-def govmomi(folder: Path) -> Iterator[Govmomi]:
+def govmomi(folder: Path, *, esxi: bool = False) -> Iterator[Govmomi]:
     """Run it for the length of the block; skip the test, saying what is missing, if that cannot be."""
     binary = build()
     certificate = make_certificate(folder / "govmomi.pem", address=ADDRESS)
     ready, log = folder / "govmomi.json", folder / "govmomi.log"
     command = [
         binary, "-address", ADDRESS, "-certificate", certificate, "-ready", ready,
-        "-user", USER, "-password", PASSWORD,
+        "-user", USER, "-password", PASSWORD, f"-esxi={str(esxi).lower()}",
     ]  # fmt: skip
     with running(command, log, env={"TMPDIR": str(folder)}) as process:
         end = time.monotonic() + 30.0
@@ -135,7 +142,8 @@ def govmomi(folder: Path) -> Iterator[Govmomi]:
                 raise TimeoutError(f"govmomi's simulator does not serve: {log.read_text()[-1000:]}")
             time.sleep(0.02)
         ports = json.loads(ready.read_text())
-        yield Govmomi(ports["port"], ports["control"], certificate)
+        (datastore,) = folder.glob(f"govcsim-*-{DATASTORE}-*")
+        yield Govmomi(ports["port"], ports["control"], certificate, datastore)
 
 
 def build() -> Path:

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -72,8 +73,9 @@ func (f *front) openDoors() {
 		opened.Self = types.ManagedObjectReference{Type: doorType, Value: vm.Self.Value}
 		simulator.Map.Put(opened)
 	}
-	search := *simulator.Map.Get(types.ManagedObjectReference{Type: "SearchIndex", Value: "SearchIndex"}).(*simulator.SearchIndex)
-	simulator.Map.Put(&index{search})
+	content := simulator.Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance).Content
+	search := simulator.Map.Get(*content.SearchIndex).(*simulator.SearchIndex)
+	simulator.Map.Put(&index{*search})
 }
 
 func machines() []*simulator.VirtualMachine {

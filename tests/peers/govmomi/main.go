@@ -1,4 +1,4 @@
-// Command govmomi serves a vCenter of govmomi's simulator on loopback, and what the simulator lacks for our tests:
+// Command govmomi serves a vCenter, or an ESXi host, of govmomi's simulator on loopback, and what the simulator lacks for our tests:
 // SendNMI, FindAllByUuid, a login that is checked on the REST side too, and trouble on demand.
 //
 // Not a real vCenter. It is somebody else's reading of the API, which shares no code with our other double.
@@ -25,6 +25,7 @@ func main() {
 	certificate := flag.String("certificate", "", "PEM file with the key and the certificate to show")
 	user := flag.String("user", "user", "who may log in")
 	password := flag.String("password", "pass", "and with which password")
+	esxi := flag.Bool("esxi", false, "serve an ESXi host, not a vCenter")
 	ready := flag.String("ready", "", "file that is written when it serves: its ports, as JSON")
 	flag.Parse()
 	if ip := net.ParseIP(*address); ip == nil || !ip.IsLoopback() {
@@ -34,6 +35,9 @@ func main() {
 	must(err)
 
 	model := simulator.VPX()
+	if *esxi {
+		model = simulator.ESX()
+	}
 	defer model.Remove()
 	must(model.Create())
 	model.Service.Listen = &url.URL{Host: net.JoinHostPort(*address, "0"), User: url.UserPassword(*user, *password)}
