@@ -228,7 +228,7 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         soap = self.server.soap
-        body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), LARGEST_REQUEST))
+        body = self._body()
         if self.path.startswith(REST):
             self._rest(body)
             return
@@ -245,6 +245,17 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
             return
         status, headers, answer = self._run(call, rule)
         self._deliver(rule, status, headers, answer)
+
+    def _body(self) -> bytes:
+        """What follows the headers, whole or in chunks (RFC 9112, section 7.1)."""
+        if self.headers.get("Transfer-Encoding", "") != "chunked":
+            return self.rfile.read(min(int(self.headers.get("Content-Length", 0)), LARGEST_REQUEST))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(min(size, LARGEST_REQUEST))
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def do_DELETE(self) -> None:
         self._rest(b"")

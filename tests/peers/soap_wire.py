@@ -111,6 +111,8 @@ def answer(call: Call, result: Any, version: str) -> bytes:
         if isinstance(result, list) and not isinstance(result, VmomiSupport.Array):
             result = kind(result)
         returned = SoapAdapter.SerializeToStr(result, about, version, dict(_NAMESPACES))
+        # A reference where any type may stand: pyVmomi's name for it is one that other clients do not know.
+        returned = returned.replace('xsi:type="ManagedObject"', 'xsi:type="ManagedObjectReference"')
     name = call.method + "Response"
     return _envelope(f'<{name} xmlns="urn:vim25">{returned}</{name}>')
 

@@ -31,11 +31,11 @@ from collector.errors import (
     UnsupportedError,
 )
 from tests.peers.certificate import make_certificate
-from tests.peers.govmomi import BUILD_S, HERE, MACHINE, ON_ESXI, Govmomi, govmomi
+from tests.peers.govmomi import BUILD_S, HERE, MACHINE, ON_ESXI, Govmomi, ask, govmomi
 from tests.peers.server import tool
 from tests.peers.soap_server import ADDRESS, Rule, Trouble
 from tests.peers.vsphere import credential, endpoint, logged_in, session
-from tests.peers.vsphere_double import PASSWORD, USER
+from tests.peers.vsphere_double import PASSWORD, USER, VsphereDouble
 
 pytestmark = [pytest.mark.timeout(BUILD_S), pytest.mark.peer("golang-github-vmware-govmomi-dev")]
 
@@ -115,6 +115,29 @@ def test_the_standard_client_finds_a_machine_and_sends_it_an_nmi(double: Govmomi
     with pytest.raises(vim.fault.NotAuthenticated):
         vm.SendNMI()
     assert double.nmis() == 1
+
+
+def test_the_client_of_govmomi_reads_the_same_of_either_double(double: Govmomi, tmp_path: Path) -> None:
+    """Our own double speaks by pyVmomi's serialiser, as our adapter does. This client does not."""
+    expected = {"name": MACHINE, "power": "poweredOn", "snapshot": "by govmomi", "is_result": True}
+    with VsphereDouble(tmp_path, api_version="6.7") as ours:
+        vm = ours.world.add_vm(MACHINE)
+        assert ours.tagging is not None
+        ours.tagging.add("env", "prod", vm)
+        ours.tagging.add("env", "test")
+        files = ["snapshotData", "snapshotMemory"]
+        read_there = {**expected, "uuid": vm.instance_uuid, "tags": ["prod"], "files": files}
+        assert ask(ours, f"DC0/vm/{MACHINE}") == read_there
+        assert (len(vm.nmis), ours.snapshots) == (1, {"by govmomi": 1})
+        assert (ours.sessions, ours.tagging.sessions) == ({}, set())
+    with session(double, tmp_path) as admin:
+        moid = found(admin, MACHINE)._GetMoId()
+    double.tag("env", "prod", ("VirtualMachine", moid))
+    double.tag("env", "test")
+    theirs = ask(double, f"DC0/vm/{MACHINE}")
+    assert theirs["tags"] == ["prod"]
+    assert {**theirs, **expected} == theirs
+    assert (double.nmis(), double.snapshots) == (1, {"by govmomi": 1})
 
 
 # Login
@@ -390,7 +413,7 @@ def test_snapshots_and_files_of_an_esxi_host(host: Govmomi, tmp_path: Path) -> N
 
 
 def test_the_sources_are_formatted() -> None:
-    sources = [str(source) for source in HERE.glob("*.go")]
+    sources = [str(source) for source in HERE.rglob("*.go")]
     done = subprocess.run(
         [tool("gofmt", package="golang-go"), "-l", *sources], capture_output=True, check=True
     )

@@ -22,12 +22,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.peers.certificate import make_certificate
 from tests.peers.server import running, tool
 from tests.peers.soap_server import ADDRESS, Rule
+from tests.peers.vsphere import Peer
 from tests.peers.vsphere_double import PASSWORD, USER
 
 HERE = Path(__file__).parent
@@ -146,20 +148,33 @@ def govmomi(folder: Path, *, esxi: bool = False) -> Iterator[Govmomi]:
         yield Govmomi(ports["port"], ports["control"], certificate, datastore)
 
 
-def build() -> Path:
-    """The program, from the cache if its sources are unchanged. Parallel tests wait for whoever builds it."""
+def ask(peer: Peer, vm: str) -> dict[str, Any]:
+    """What govmomi's own client, which sends one NMI and takes one snapshot, reads of a machine there."""
+    where = f"https://{quote(USER)}:{quote(PASSWORD)}@{ADDRESS}:{peer.port}/sdk"
+    command = [build(HERE / "client"), "-url", where, "-ca", peer.certificate, "-vm", vm]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert not done.returncode, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def build(folder: Path = HERE) -> Path:
+    """The program of a folder, from the cache if its sources are unchanged.
+
+    Parallel tests wait for whoever builds it.
+    """
     go = tool("go", package="golang-go")
     package = GOPATH / "src/github.com/vmware/govmomi/simulator"
     if not package.exists():
         pytest.skip(f"peer missing: {package} (Debian package {PACKAGE})")
-    sources = sorted(HERE.glob("*.go"))
+    sources = sorted(folder.glob("*.go"))
     recipe = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    binary = CACHE / f"govmomi-{recipe}"
+    binary = CACHE / f"{folder.name}-{recipe}.go"
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / "govmomi.lock").open("w") as lock:
+    with (CACHE / "go.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not binary.exists():
-            for old in CACHE.glob("govmomi-*"):
+            for old in CACHE.glob(f"{folder.name}-*.go"):
                 old.unlink()
             _compile(go, sources, binary)
     return binary
@@ -167,8 +182,8 @@ def build() -> Path:
 
 def _compile(go: str, sources: list[Path], binary: Path) -> None:
     """With Debian's packages alone: nothing is fetched."""
-    part = CACHE / "govmomi.part"
-    settings = {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOCACHE": str(CACHE / "go"), "GOFLAGS": ""}
+    part, cache = CACHE / "go.part", CACHE / "go-build"
+    settings = {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOCACHE": str(cache), "GOFLAGS": ""}
     done = subprocess.run(
         [go, "build", "-ldflags", "-s -w", "-o", part, *sources],
         env={**os.environ, **settings},
