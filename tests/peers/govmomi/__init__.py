@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -25,6 +24,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from filelock import FileLock
 
 from tests.peers.certificate import make_certificate
 from tests.peers.server import running, tool
@@ -169,12 +169,11 @@ def build(folder: Path = HERE) -> Path:
         pytest.skip(f"peer missing: {package} (Debian package {PACKAGE})")
     sources = sorted(folder.glob("*.go"))
     recipe = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    binary = CACHE / f"{folder.name}-{recipe}.go"
+    binary = CACHE / f"go-{folder.name}-{recipe}"
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / "go.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(CACHE / "go.lock"):
         if not binary.exists():
-            for old in CACHE.glob(f"{folder.name}-*.go"):
+            for old in CACHE.glob(f"go-{folder.name}-*"):
                 old.unlink()
             _compile(go, sources, binary)
     return binary
