@@ -90,6 +90,7 @@ class LiveDump:
         state = self._state(name, deadline)
         if not state["started"]:
             self._refuse_without_a_way(state)
+            self._ask("make_folder", name, deadline, also="")
             self._upload(name, deadline)
             self._ask("live_dump_start", name, deadline, tools="ours" if self._endpoint.tools else "windows")
             state = self._state(name, deadline)

@@ -33,6 +33,9 @@ _LOGS = "/C:/Windows/System32/winevt/Logs"
 _REMOVAL = 60.0  # seconds
 _MINUTE = 60
 _STAMP = 24  # characters of a time of the host
+_EVENT_LOG_SERVICE = "S-1-5-19"
+"""LOCAL SERVICE (MS-DTYP section 2.4.2.4), which the event log service is: it may have to write there."""
+
 _LARGEST = 1 << 30  # bytes of one export; a log that fills our disk would cost the dump
 
 
@@ -49,6 +52,7 @@ class Exports:
     since: datetime
     _made: list[tuple[LogSource, RemoteFile]] = field(default_factory=list)
     _failures: list[str] = field(default_factory=list)
+    _made_folder: bool = False
 
     def write(self, inside: Inside, log: LogSource, deadline: Deadline) -> LogSource | None:
         """Have the host write one log out, for `bring_home`.
@@ -90,7 +94,7 @@ class Exports:
         if log.cluster_log:
             answer = _run(shell, "export_cluster_log", deadline, minutes=str(seconds // _MINUTE + 1))
         else:
-            self._announce()
+            self._make_folder(shell, deadline)
             answer = _run(
                 shell, "export_events", deadline,
                 name=self._folder, log=log.event_log or "", file=log.name, seconds=str(seconds),
@@ -117,10 +121,14 @@ class Exports:
         announced = self.incident.case.journal.last("export.folder")
         return str(announced.data["name"]) if announced else f"{safe_name(self.incident.case.name)}-logs"
 
-    def _announce(self) -> None:
+    def _make_folder(self, shell: PowerShell, deadline: Deadline) -> None:
+        if self._made_folder:
+            return
+        name = self._folder
         if not self._may_exist():
-            name = self._folder
             self.incident.case.journal.append("export.folder", name=name, folder=f"{PLACE}\\{name}")
+        _run(shell, "make_folder", deadline, name=name, also=_EVENT_LOG_SERVICE)
+        self._made_folder = True
 
     def _may_exist(self) -> bool:
         announced, removed = map(self.incident.case.journal.last, ("export.folder", "export.removed"))

@@ -162,6 +162,14 @@ def test_of_an_export_that_fails_the_whole_file_comes_home_and_the_others_are_no
     assert rig.host.folders == []
 
 
+def test_a_folder_that_somebody_else_made_is_not_written_to(rig: Rig) -> None:
+    rig.host.trouble["folder"] = Answer(1, stderr="it was made by the account S-1-5-21-1-2-3-1001")
+    assert rig.run() == ()
+    assert rig.home()["System.evtx"] == "months of it"
+    assert not [asked for asked in rig.host.asked if "log" in asked]
+    assert any("S-1-5-21-1-2-3-1001" in str(row["detail"]) for row in rig.events("artifact.missing"))
+
+
 def test_without_powershell_the_whole_files_come_home_and_nothing_is_to_be_removed(rig: Rig) -> None:
     rig.winrm.trouble["Any"] = status(503)
     rig.run(*LOGS)

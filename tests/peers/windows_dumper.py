@@ -11,7 +11,7 @@ from collector.adapters.winrm_script import load
 from tests.peers.wsman_powershell import Answer
 
 SCRIPTS = {load(f"live_dump_{name}"): name for name in ("state", "upload", "start")}
-SCRIPTS |= {load("remove_folder"): "remove"}
+SCRIPTS |= {load("make_folder"): "make_folder", load("remove_folder"): "remove"}
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Windows:
     started: dict[str, str] = field(default_factory=dict)
     starts: int = 0
     changes: int = 0
+    folders: set[str] = field(default_factory=set)
     free: int = 1 << 36
     on_start: Callable[[], object] = lambda: None  # when the tools are to be started
 
@@ -48,8 +49,15 @@ class Windows:
             "files": dumps if started and self.makes else [], "words": "Access is denied." if started else "",
         }  # fmt: skip
 
+    def make_folder(self, arguments: Mapping[str, str]) -> dict[str, object]:
+        self.changes += 1
+        self.folders.add(arguments["name"])
+        assert arguments["also"] == ""
+        return {"folder": f"C:\\ProgramData\\hang-collector\\{arguments['name']}"}
+
     def upload(self, arguments: Mapping[str, str]) -> dict[str, object]:
         self.changes += 1
+        assert arguments["name"] in self.folders
         tool = self.tools.setdefault(arguments["tool"], bytearray())
         assert len(tool) == int(arguments["offset"])
         tool += base64.b64decode(arguments["data"])
@@ -58,6 +66,7 @@ class Windows:
     def start(self, arguments: Mapping[str, str]) -> dict[str, object]:
         self.on_start()
         self.changes += 1
+        assert arguments["name"] in self.folders
         mine = arguments["name"] not in self.started
         self.starts += mine
         self.started[arguments["name"]] = arguments["tools"]
@@ -67,4 +76,5 @@ class Windows:
         self.changes += 1
         self.started.pop(arguments["name"], None)
         self.tools.clear()
+        self.folders.discard(arguments["name"])
         return {"removed": True}

@@ -25,7 +25,8 @@ _FILETIME_1970 = 116_444_736_000_000_000
 class WindowsExports:
     """`logs` are event logs by name: events as (seconds before now, text).
 
-    `fast` is how far its clock is ahead. `trouble` goes by the name of the log, `cluster`, or `remove`.
+    `fast` is how far its clock is ahead. `trouble` goes by the name of the log, `folder`, `cluster`, or
+    `remove`.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class WindowsExports:
     def answer(self, script: str, arguments: Mapping[str, str]) -> Answer | None:
         """What becomes of the script; None for one that is not known here."""
         does: Mapping[str, Callable[..., Answer]] = {
+            load("make_folder"): self._make_folder,
             load("export_events"): self._events,
             load("export_cluster_log"): self._cluster,
             load("remove_folder"): self._remove,
@@ -53,9 +55,16 @@ class WindowsExports:
         ours = self._place(_OURS)
         return sorted(path.name for path in ours.iterdir()) if ours.is_dir() else []
 
+    def _make_folder(self, name: str, also: str) -> Answer:
+        if "folder" in self.trouble:
+            return self.trouble["folder"]
+        assert also == "S-1-5-19"
+        self._place(f"{_OURS}{name}").mkdir(parents=True, exist_ok=True)
+        return _answer({"folder": f"{_OURS}{name}"})
+
     def _events(self, name: str, log: str, file: str, seconds: str) -> Answer:
         target = self._place(f"{_OURS}{name}\\{file}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        assert target.parent.is_dir(), "it writes into a folder that is made before"
         target.unlink(missing_ok=True)
         if log in self.trouble:
             target.write_bytes(b"ElfFile\0")  # what a cut export leaves

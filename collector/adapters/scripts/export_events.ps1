@@ -7,7 +7,6 @@ $target = Join-Path $folder $Arguments.file
 $since = [datetime]::UtcNow.AddSeconds(-[long]$Arguments.seconds)
 $since = $since.ToString('yyyy-MM-ddTHH:mm:ss.000Z', [Globalization.CultureInfo]::InvariantCulture)
 try {
-    [void][IO.Directory]::CreateDirectory($folder)
     [IO.File]::Delete($target)  # one that was cut short; the export takes no file that exists
     $session = [Diagnostics.Eventing.Reader.EventLogSession]::GlobalSession
     $session.ExportLog($Arguments.log, 'LogName', "*[System[TimeCreated[@SystemTime>='$since']]]", $target)

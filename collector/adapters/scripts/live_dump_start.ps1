@@ -2,7 +2,6 @@
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 $folder = Join-Path ([Environment]::GetFolderPath('CommonApplicationData')) "hang-collector\$($Arguments.name)"
-[void][IO.Directory]::CreateDirectory($folder)
 try {
     [IO.File]::Open("$folder\started", 'CreateNew').Dispose()
     $mine = $true

@@ -2,7 +2,6 @@
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 $folder = Join-Path ([Environment]::GetFolderPath('CommonApplicationData')) "hang-collector\$($Arguments.name)"
-[void][IO.Directory]::CreateDirectory($folder)
 $file = [IO.File]::Open("$folder\$($Arguments.tool)", 'OpenOrCreate', 'Write', 'None')
 try {
     [void]$file.Seek([long]$Arguments.offset, 'Begin')

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import collector.adapters
 from collector.adapters.winrm_script import load
 from tests.powershell import of, read, text
 
+FOLDER = Path(collector.adapters.__file__).parent / "scripts"
 COMMANDS = {
     "export_events": {"Set-StrictMode", "Join-Path", "New-Object", "ConvertTo-Json"},
     "export_cluster_log": {
@@ -17,6 +21,7 @@ COMMANDS = {
         "New-Object",
         "ConvertTo-Json",
     },
+    "make_folder": {"Set-StrictMode", "Join-Path", "New-Object", "ConvertTo-Json"},
     "remove_folder": {"Set-StrictMode", "Join-Path", "ConvertTo-Json"},
 }
 METHODS = {
@@ -24,13 +29,22 @@ METHODS = {
         "GetFolderPath",
         "AddSeconds",
         "ToString",
-        "CreateDirectory",
         "Delete",
         "ExportLog",
         "ToFileTimeUtc",
     },
     "export_cluster_log": {"GetValue", "ToFileTimeUtc"},
-    "remove_folder": {"GetFolderPath", "Exists", "Delete"},
+    "make_folder": {
+        "GetCurrent",
+        "GetFolderPath",
+        "SetAccessRuleProtection",
+        "AddAccessRule",
+        "CreateDirectory",
+        "GetAccessControl",
+        "GetOwner",
+        "SetAccessControl",
+    },
+    "remove_folder": {"GetFolderPath", "Exists", "GetAttributes", "GetDirectoryName", "Delete"},
 }
 DATA = "([Environment]::GetFolderPath('CommonApplicationData'))"
 OURS = rf'Join-Path {DATA} "hang-collector\$($Arguments.name)"'
@@ -64,9 +78,27 @@ def test_only_the_case_s_own_folder_is_written_to_and_removed() -> None:
     assert f"$folder = {OURS}" in export
     assert f"$folder = {OURS}" in remove
     assert "$target = Join-Path $folder $Arguments.file" in export
-    writing = [call for call in calls(export) if "::Delete" in call or "CreateDirectory" in call]
-    assert sorted(writing) == ["[IO.Directory]::CreateDirectory($folder)", "[IO.File]::Delete($target)"]
+    assert [call for call in calls(export) if "Delete" in call] == ["[IO.File]::Delete($target)"]
     assert [call for call in calls(remove) if "Delete" in call] == ["[IO.Directory]::Delete($folder, $true)"]
+
+
+def test_a_folder_is_closed_to_users_and_used_only_if_it_is_ours() -> None:
+    """What lies there is the memory of the kernel, and tools that an administrator runs."""
+    make = load("make_folder")
+    assert "$trusted = @('S-1-5-18', 'S-1-5-32-544')" in make  # the system, and administrators
+    assert "$rights.SetAccessRuleProtection($true, $false)" in make  # nothing is inherited
+    assert (
+        make.index("CreateDirectory($folder, $rights)") < make.index("throw") < make.index("SetAccessControl")
+    )
+    assert (
+        "if ($owners -notcontains $owner -or ($made.Attributes -band [IO.FileAttributes]::ReparsePoint))"
+        in make
+    )
+
+
+def test_no_other_script_makes_a_folder() -> None:
+    scripts = [path.stem for path in FOLDER.glob("*.ps1") if "CreateDirectory" in path.read_text("ascii")]
+    assert scripts == ["make_folder"]
 
 
 def test_a_log_that_is_not_there_is_told_by_its_exception_and_not_by_words() -> None:
