@@ -155,6 +155,42 @@ class GuestState:
     runs_on: str
 
 
+class Connection(StrEnum):
+    """How a vCenter gets on with one of its hosts, in its own words.
+
+    A host's agent sends a heartbeat every 10 seconds, and after 60 without one the vCenter calls the host
+    notResponding, also where only the heartbeats were lost (Broadcom KB 323612, KB 435077).
+    """
+
+    CONNECTED = "connected"
+    NOT_RESPONDING = "notResponding"
+    DISCONNECTED = "disconnected"  # a person disconnected it: what is known of it is old
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What a vCenter says of an ESXi host. While it is not connected, the last that was known.
+
+    Args:
+        power: unknown while the host is not connected, unless the vCenter itself powered it off.
+        connection: whether the host's agent still answers.
+        standby: `none`, `entering`, `in` or `exiting`; `unknown` where it does not say.
+        maintenance: whether nothing but its own services runs on it.
+        boot_time: when it was started last, by its own clock.
+        machines: the virtual machines on it.
+        running: those of them that are powered on.
+    """
+
+    power: PowerState
+    connection: Connection
+    standby: str
+    maintenance: bool
+    boot_time: datetime | None
+    machines: int
+    running: int
+
+
 class Adapter(Protocol):
     """Log in on `__enter__`, log out on `__exit__`; the endpoint model it is configured with is `settings`.
 
@@ -311,6 +347,15 @@ class GuestView(Protocol):
     """How a virtual machine looks from its hypervisor."""
 
     def guest(self, deadline: Deadline) -> GuestState:
+        """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class HostView(Protocol):
+    """How a host looks from the vCenter that manages it: from elsewhere than from here."""
+
+    def host_state(self, deadline: Deadline) -> HostState:
         """Raises: AdapterError."""
         ...
 

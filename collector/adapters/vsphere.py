@@ -31,19 +31,12 @@ if TYPE_CHECKING:
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class VsphereEndpoint(Endpoint):
-    """A vCenter or an ESXi host, and the virtual machine behind it that is meant."""
+class VsphereServer(Endpoint):
+    """A vCenter or an ESXi host, and how it proves who it is."""
 
     sessions: ClassVar[int] = 8  # a vCenter has many machines behind it, and hundreds of sessions
 
-    type: Literal["vsphere"] = Field(default="vsphere", description="vCenter or an ESXi host.")
     port: int = Field(default=443, ge=1, le=65_535, description="TCP port.")
-    vm: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=1000,
-        description="The virtual machine: name, inventory path (DC/vm/folder/name), UUID, IP or DNS name.",
-    )
     datacenter: str | None = Field(
         default=None, description="Look for it in this datacenter only, by name or inventory path."
     )
@@ -79,11 +72,6 @@ class VsphereEndpoint(Endpoint):
         return self
 
     @property
-    def nmi_target(self) -> str:
-        """The virtual machine: an NMI to one leaves the others behind this server alone."""
-        return f"{self.identity} {self.vm}"
-
-    @property
     def server(self) -> Server:
         """Where it is, and how it proves who it is."""
         anyone = self.insecure_accept_any_certificate
@@ -95,6 +83,23 @@ class VsphereEndpoint(Endpoint):
         if self.insecure_accept_any_certificate:
             return (f"{self.identity}: its certificate is NOT verified: whoever answers gets the login",)
         return ()
+
+
+class VsphereEndpoint(VsphereServer):
+    """A vCenter or an ESXi host, and the virtual machine behind it that is meant."""
+
+    type: Literal["vsphere"] = Field(default="vsphere", description="vCenter or an ESXi host.")
+    vm: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="The virtual machine: name, inventory path (DC/vm/folder/name), UUID, IP or DNS name.",
+    )
+
+    @property
+    def nmi_target(self) -> str:
+        """The virtual machine: an NMI to one leaves the others behind this server alone."""
+        return f"{self.identity} {self.vm}"
 
 
 class VsphereController:
@@ -214,7 +219,7 @@ class VsphereController:
         return self._entered
 
 
-def log_in(endpoint: VsphereEndpoint, credential: Credential | None, deadline: Deadline) -> VsphereSession:
+def log_in(endpoint: VsphereServer, credential: Credential | None, deadline: Deadline) -> VsphereSession:
     """A session with the endpoint's server; `close` it.
 
     Raises: AdapterError as `VsphereSession` does; MissingExtraError; InventoryError, SecretError.

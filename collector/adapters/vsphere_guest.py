@@ -45,7 +45,7 @@ def guest_state(session: VsphereSession, vm: Any, deadline: Deadline) -> GuestSt
         power=_POWER.get(str(values.get("runtime.powerState")), PowerState.UNKNOWN),
         heartbeat=str(values.get("guestHeartbeatStatus", "unknown")),
         tools=str(values.get("guest.toolsRunningStatus", "unknown")),
-        boot_time=_utc(values.get("runtime.bootTime")),
+        boot_time=as_utc(values.get("runtime.bootTime")),
         question=str(question.text)[:_MAX_TEXT] if question is not None else None,
         connection=str(values.get("runtime.connectionState", "unknown")),
         runs_on=str(about.get("name", "")),
@@ -127,11 +127,12 @@ def events(session: VsphereSession, vm: Any, deadline: Deadline) -> Sequence[Log
     return [_event(each) for each in found]
 
 
-def _utc(when: datetime | None) -> datetime | None:
+def as_utc(when: datetime | None) -> datetime | None:
+    """The same moment, in UTC; None where there is none."""
     return when.astimezone(UTC) if when is not None else None
 
 
 def _event(event: Any) -> LogEvent:  # noqa: ANN401
     text = str(event.fullFormattedMessage or "")[:_MAX_TEXT]
     kind = type(event).__name__.rpartition(".")[2]
-    return LogEvent(id=str(event.key), time=_utc(event.createdTime), sensor=kind, text=text)
+    return LogEvent(id=str(event.key), time=as_utc(event.createdTime), sensor=kind, text=text)

@@ -105,11 +105,14 @@ def stays_purple(facts: Facts) -> Verdict | None:
 
 
 def machines(facts: Facts) -> Verdict | None:
-    """ESV-2."""
-    count = number(facts, "machines")
+    """ESV-2: the host's own word, else its vCenter's."""
+    own, seen = number(facts, "machines"), number(facts, "vcenter_machines")
+    count = seen if own is None else own
     if count is None:
         return unknown("ESV-2", facts, "machines")
-    return good("ESV-2", f"{count:.0f} virtual machines run on it and go down with it")
+    by = " as its vCenter knows it" if own is None else ""
+    aside = "; it is in maintenance mode" if value(facts, "vcenter_maintenance") == "yes" else ""
+    return good("ESV-2", f"{count:.0f} virtual machines run on it{by} and go down with it{aside}")
 
 
 def proven(facts: Facts) -> Verdict | None:

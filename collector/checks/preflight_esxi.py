@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from collector.adapters.base import Connection, HostState
 from collector.checks import esxi
 from collector.checks.preflight import age, tonight
 from collector.model.fact import Facts, number
@@ -33,3 +34,29 @@ def would_dump(facts: Facts, now: datetime) -> list[Verdict]:
     known = "an unknown number of" if count is None else f"{count:.0f}"
     level = Level.OK if count == 0 else Level.WARNING
     return [*verdicts, Verdict("machines", level, f"{known} virtual machines on it go down without warning")]
+
+
+def seen_by_vcenter(state: HostState) -> list[Verdict]:
+    """What the vCenter knows that matters now: whether it hears the host, and who goes down with it."""
+    where = "; it is in maintenance mode" if state.maintenance else ""
+    if state.connection is Connection.DISCONNECTED:
+        heard = Verdict(
+            "vcenter",
+            Level.WARNING,
+            f"somebody disconnected the host from the vCenter: what that knows of it is old{where}",
+            "Ask who is working on it.",
+        )
+    else:
+        heard = Verdict("vcenter", Level.OK, f"the vCenter says {state.connection}{where}")
+    if state.running == 0:
+        return [heard, Verdict("machines", Level.OK, "the vCenter knows no machine that runs on it")]
+    return [
+        heard,
+        Verdict(
+            "machines",
+            Level.WARNING,
+            f"{state.running} virtual machines run on it, as the vCenter knows it: all of them go down "
+            "without warning, and come back elsewhere only where vSphere HA restarts them",
+            "Tell those whose machines they are; move away what the vCenter still can.",
+        ),
+    ]

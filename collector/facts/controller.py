@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from collector.adapters.base import (
     Clock,
     EventLogRoom,
+    HostView,
     NmiOffer,
     NmiReaction,
     Power,
@@ -52,6 +53,17 @@ def gather(controller: object, source: str, deadline: Deadline) -> Facts:
         else Fact(name, None, source, now, reasons.get(name, "the controller does not tell"))
         for name in NAMES
     }
+
+
+def seen_by_vcenter(vcenter: HostView, source: str, deadline: Deadline) -> Facts:
+    """What a vCenter says of one of its ESXi hosts. Only reads. Raises: AdapterError."""
+    seen, now = vcenter.host_state(deadline), datetime.now(UTC)
+    values = {
+        "vcenter_connection": str(seen.connection),
+        "vcenter_maintenance": _yes_or_no(seen.maintenance),
+        "vcenter_machines": str(seen.running),
+    }
+    return {name: Fact(name, text, source, now) for name, text in values.items()}
 
 
 def _power(controller: object, deadline: Deadline) -> Values:

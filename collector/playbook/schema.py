@@ -114,6 +114,7 @@ class Evidence(StrEnum):
     WATCHDOG = "watchdog"
     STOP_SENSORS = "stop-sensors"
     GUEST = "guest"
+    HOST = "host"  # an ESXi host as its vCenter sees it, and what happened to it
     SCREEN = "screen"
 
 

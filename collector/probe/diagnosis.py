@@ -15,6 +15,10 @@ Three signs look like a hang and are none:
   front of a healthy host. It is a hang only if the host was hung before: then it was our own probes,
   which nobody accepted, that filled the queue.
 * *Closed at once.* A hung service does not close connections; a living one, or a proxy, does.
+
+The vCenter of an ESXi host looks from elsewhere. Where it says connected, the host's agent, in user mode,
+sent a heartbeat within the last minute: no dead kernel does. That it says notResponding is no proof of a hang
+alone, for heartbeats are lost on the way as well (Broadcom KB 435077), but it is named.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from collector.adapters.base import PowerState
+from collector.adapters.base import Connection, PowerState
 from collector.probe.observation import Observation, Reach
 
 
@@ -50,10 +54,12 @@ class ControllerView:
 
     `power` is None when no controller could be asked. `crash_seen` holds the words that prove that the
     host crashed after the hang began (a crash screen, a SEL record, a dump in progress), None otherwise.
+    `connection` is how the vCenter of an ESXi host gets on with it; None where no vCenter was asked.
     """
 
     power: PowerState | None = None
     crash_seen: str | None = None
+    connection: Connection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def diagnose(
         controller: what the controller says.
         before: the diagnosis of the round before this one, if there was one.
     """
-    signs = _Signs.of(observations)
+    signs = _Signs.of(observations, controller.connection)
     if controller.crash_seen is not None and not signs.serves:
         return Finding(
             Diagnosis.ALREADY_CRASHED,
@@ -85,14 +91,9 @@ def diagnose(
         return _alive(signs, controller)
     if controller.power is PowerState.OFF:
         return _powered_off(signs)
-    if signs.half_alive:
-        return Finding(
-            Diagnosis.DEGRADED,
-            f"{signs.story()}: something above the kernel still runs, so this is no plain hang",
-        )
-    if signs.kernel_lives:
-        return _kernel_only(signs, before)
-    return _nothing_answers(signs, controller, before)
+    if controller.connection is Connection.CONNECTED:
+        return _heard_elsewhere(signs)
+    return _unproved(signs, controller, before)
 
 
 class _Sign(StrEnum):
@@ -118,13 +119,14 @@ class _Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Signs:
-    """One round's observations of the host: ping, and every service that could be asked with its sign."""
+    """One round's observations: ping, every service that could be asked with its sign, and the vCenter's word."""
 
     ping: Reach
     services: tuple[tuple[_Sign, Observation], ...]
+    connection: Connection | None
 
     @classmethod
-    def of(cls, observations: Iterable[Observation]) -> _Signs:
+    def of(cls, observations: Iterable[Observation], connection: Connection | None) -> _Signs:
         host = [seen for seen in observations if seen.protocol != "rmcp"]
         return cls(
             ping=max((seen.reach for seen in host if seen.protocol == "icmp"), default=Reach.UNTRIED),
@@ -133,6 +135,7 @@ class _Signs:
                 for seen in host
                 if seen.protocol != "icmp" and seen.reach is not Reach.UNTRIED
             ),
+            connection=connection,
         )
 
     def those(self, *signs: _Sign) -> tuple[Observation, ...]:
@@ -156,8 +159,10 @@ class _Signs:
         return self.ping >= Reach.SPOKE or any(sign is not _Sign.LOST for sign, _ in self.services)
 
     def story(self) -> str:
-        """Name what ping and every service did, as the first half of a sentence."""
+        """Name what ping and every service did, and what the vCenter says; the first half of a sentence."""
         parts = [_PING[self.ping]] + [_told(seen) for _, seen in self.services]
+        if self.connection is not None:
+            parts.append(f"the vCenter says {self.connection}")
         return ", ".join(parts)
 
 
@@ -174,7 +179,25 @@ def _alive(signs: _Signs, controller: ControllerView) -> Finding:
             Diagnosis.DEGRADED,
             f"{signs.story()}: user mode lives, and what is stuck is {names}{doubt}",
         )
+    if signs.connection is Connection.NOT_RESPONDING:
+        return Finding(
+            Diagnosis.DEGRADED,
+            f"{signs.story()}: user mode lives, and what is stuck is its agent for the vCenter (vpxa), "
+            f"or the way between them{doubt}",
+        )
     return Finding(Diagnosis.RESPONSIVE, f"{signs.story()}: the host is not hung{doubt}")
+
+
+def _unproved(signs: _Signs, controller: ControllerView, before: Diagnosis | None) -> Finding:
+    """No service answered as it should, and the vCenter does not hear the host, or there is none."""
+    if signs.half_alive:
+        return Finding(
+            Diagnosis.DEGRADED,
+            f"{signs.story()}: something above the kernel still runs, so this is no plain hang",
+        )
+    if signs.kernel_lives:
+        return _kernel_only(signs, before)
+    return _nothing_answers(signs, controller, before)
 
 
 def _powered_off(signs: _Signs) -> Finding:
@@ -187,6 +210,21 @@ def _powered_off(signs: _Signs) -> Finding:
     return Finding(
         Diagnosis.POWERED_OFF,
         "the controller says that the power is off, and nothing answers: an NMI does nothing",
+    )
+
+
+def _heard_elsewhere(signs: _Signs) -> Finding:
+    """No service answers us, and the vCenter hears the host: whatever is dead, it is not the kernel."""
+    late = "it notices a dead host after a minute, so ask again before anything else"
+    if signs.kernel_lives:
+        return Finding(
+            Diagnosis.DEGRADED,
+            f"{signs.story()}: an agent on the host still answers it, so this is no plain hang; {late}",
+        )
+    return Finding(
+        Diagnosis.UNKNOWN,
+        f"{signs.story()}: an agent on the host still answers it, so the way from here is to blame and not "
+        f"the kernel; {late}",
     )
 
 
@@ -234,9 +272,13 @@ def _nothing_answers(signs: _Signs, controller: ControllerView, before: Diagnosi
             f"{signs.story()}; the power is on and the host was hung before, "
             "and unaccepted connections fill the queue of a hung host: it still hangs",
         )
+    if signs.connection is Connection.NOT_RESPONDING:
+        meaning = "seen from here and from there nothing answers: the kernel is dead, or its own network is"
+    else:
+        meaning = "the kernel is dead or the path is"
     return Finding(
         Diagnosis.HUNG_KERNEL_OR_NETWORK,
-        f"the power is on, and {signs.story()}: the kernel is dead or the path is; "
+        f"the power is on, and {signs.story()}: {meaning}; "
         "a neighbour on the same network that answers tells which",
     )
 

@@ -44,4 +44,12 @@ def _said(answer: ControllerAnswer) -> str:
     if answer.guest is not None:
         question = answer.guest.question
         said += [f"heartbeat {answer.guest.heartbeat}", question and f"waits for an answer: {question}"]
+    if answer.seen is not None:
+        seen = answer.seen
+        said += [
+            f"the vCenter says {seen.connection}",
+            f"standby {seen.standby}" if seen.standby not in ("none", "unknown") else None,
+            "in maintenance mode" if seen.maintenance else None,
+            f"{seen.running} of {seen.machines} machines on it run",
+        ]
     return ", ".join(filter(None, said))

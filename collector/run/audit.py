@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector.adapters.base import NmiInjector
+from collector.adapters.base import HostView, NmiInjector
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.checks import linux_target, windows_memory
@@ -42,9 +42,11 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
     answer. Never raises `CollectorError`: a host that cannot be asked is a row of UNKNOWN.
     """
     outside = beside(lambda: _ask_controllers(host, connections, deadline))
+    elsewhere = beside(lambda: _ask_vcenter(host, connections, deadline))
     inner, steps = _ask_host(host, connections, cases, deadline)
     outer, outer_steps = outside()
-    facts = {**outer, **inner, **last_nmi(cases, host)}
+    seen, seen_steps = elsewhere()
+    facts = {**outer, **seen, **inner, **last_nmi(cases, host)}
     verdicts = judge(host.platform, facts)
     links = chain(verdicts)
     decides = weakest(links)
@@ -57,7 +59,7 @@ def audit(host: Host, connections: Connections, cases: Path, deadline: Deadline)
         links=links,
         verdicts=verdicts,
         estimate=_ESTIMATES[host.platform](facts),
-        gathered=(*outer_steps, *steps),
+        gathered=(*outer_steps, *seen_steps, *steps),
     )
 
 
@@ -89,6 +91,22 @@ def _ask_controllers(host: Host, connections: Connections, deadline: Deadline) -
         steps.append(_succeeded(endpoint.identity, facts, started))
         return {**facts, **_login("nmi_controller", endpoint.identity)}, steps
     return _missing(controllers.NAMES, "nmi_controller", "the controller", steps), steps
+
+
+def _ask_vcenter(host: Host, connections: Connections, deadline: Deadline) -> Gathered:
+    """What the vCenter of an ESXi host knows; nothing where the settings name none."""
+    steps: list[StepResult] = []
+    for endpoint in connections.able(host.controllers, HostView):
+        started = time.monotonic()
+        try:
+            with connections.open(host, endpoint, HostView, deadline) as vcenter:
+                facts = controllers.seen_by_vcenter(vcenter, endpoint.identity, deadline)
+        except CollectorError as error:
+            steps.append(_failed(endpoint.identity, error, started))
+            continue
+        steps.append(_succeeded(endpoint.identity, facts, started))
+        return facts, steps
+    return {}, steps
 
 
 def _ask_host(host: Host, connections: Connections, cases: Path, deadline: Deadline) -> Gathered:

@@ -33,7 +33,7 @@ def one_round(incident: Incident, name: str, *, before: Diagnosis | None = None)
 
 
 def _told(answer: ControllerAnswer) -> dict[str, object]:
-    """A controller's answer as the journal keeps it: the guest's view only where there is one."""
+    """A controller's answer as the journal keeps it: of a guest or of a host only where it sees one."""
     told: dict[str, object] = {
         "controller": answer.controller,
         "outcome": answer.outcome,
@@ -43,6 +43,13 @@ def _told(answer: ControllerAnswer) -> dict[str, object]:
     }
     if answer.guest is not None:
         told |= {"heartbeat": answer.guest.heartbeat, "question": answer.guest.question}
+    if answer.seen is not None:
+        told |= {
+            "connection": answer.seen.connection,
+            "maintenance": answer.seen.maintenance,
+            "running": answer.seen.running,
+            "boot_time": answer.seen.boot_time.isoformat() if answer.seen.boot_time else None,
+        }
     return told
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import Clock, EventLog, GuestView, Power, Screen, StopSensors, Watchdog
+from collector.adapters.base import Clock, EventLog, GuestView, HostView, Power, Screen, StopSensors, Watchdog
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError
 from collector.model.host import Endpoint
@@ -89,6 +89,15 @@ def _guest(controller: object, deadline: Deadline) -> bytes:
     return _json(asdict(controller.guest(deadline)))
 
 
+def _host(controller: object, deadline: Deadline) -> bytes:
+    """The vCenter's events of the host stand with its view: the event log of the case is the BMC's."""
+    assert isinstance(controller, HostView)
+    told: dict[str, object] = {"host": asdict(controller.host_state(deadline))}
+    if isinstance(controller, EventLog):
+        told["events"] = [asdict(event) for event in controller.events(deadline)]
+    return _json(told)
+
+
 def _screen(controller: object, deadline: Deadline) -> bytes:
     assert isinstance(controller, Screen)
     return controller.screenshot(deadline)
@@ -101,5 +110,6 @@ _KINDS = {
     Evidence.WATCHDOG: _Kind(Watchdog, "watchdog.json", _watchdog),
     Evidence.STOP_SENSORS: _Kind(StopSensors, "stop-sensors.json", _stop_sensors),
     Evidence.GUEST: _Kind(GuestView, "guest.json", _guest),
+    Evidence.HOST: _Kind(HostView, "host.json", _host),
     Evidence.SCREEN: _Kind(Screen, "screen.png", _screen),
 }

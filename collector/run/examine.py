@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.base import GuestState, GuestView, Power, PowerState, StopSensors
+from collector.adapters.base import GuestState, GuestView, HostState, HostView, Power, PowerState, StopSensors
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import AdapterError, CollectorError
 from collector.facts import store
 from collector.model.fact import Facts
-from collector.model.host import Host
+from collector.model.host import Endpoint, Host
 from collector.model.result import Outcome
 from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
 from collector.probe.observation import Observation
@@ -24,7 +24,7 @@ from collector.run.inside import LANGUAGES
 
 @dataclass(frozen=True, slots=True)
 class ControllerAnswer:
-    """What one controller said, or why it said nothing; a hypervisor says more of its guest."""
+    """What one controller said, or why it said nothing; a hypervisor says more of its guest, or of its host."""
 
     controller: str
     outcome: Outcome
@@ -32,6 +32,7 @@ class ControllerAnswer:
     crash: str | None = None
     detail: str = ""
     guest: GuestState | None = None
+    seen: HostState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ def examine(
     observations = observe(targets_for(host), seconds)
     answers = asking()
     said = next((a for a in answers if a.outcome is Outcome.SUCCESS), None)
-    view = ControllerView(said.power if said else None, said.crash if said else None)
+    seen = seen_by_vcenter(answers)
+    view = ControllerView(
+        said.power if said else None, said.crash if said else None, seen.connection if seen else None
+    )
     return Examination(host.name, observations, answers, diagnose(observations, view, before=before))
 
 
@@ -71,9 +75,15 @@ def not_examined(host: Host, why: str) -> Examination:
 
 
 def ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> list[ControllerAnswer]:
-    """Ask one controller after the other, until one answers."""
+    """Ask one controller after the other, until one answers; beside them, every vCenter of the host.
+
+    A vCenter does not stand for the others: of a host that hangs, it does not know the power.
+    """
+    views = connections.able(host.controllers, HostView)
+    others = tuple(each for each in host.controllers if each not in views)
+    looking = beside(lambda: [_look_from(host, each, connections, deadline) for each in views])
     answers: list[ControllerAnswer] = []
-    for endpoint, login in connections.in_turn(host.controllers, Power, deadline):
+    for endpoint, login in connections.in_turn(others, Power, deadline):
         try:
             with connections.open(host, endpoint, Power, login) as controller:
                 guest = controller.guest(deadline) if isinstance(controller, GuestView) else None
@@ -84,7 +94,23 @@ def ask_controllers(host: Host, connections: Connections, deadline: Deadline) ->
             continue
         answers.append(ControllerAnswer(endpoint.identity, Outcome.SUCCESS, power, crash, guest=guest))
         break
-    return answers
+    return answers + looking()
+
+
+def seen_by_vcenter(answers: Sequence[ControllerAnswer]) -> HostState | None:
+    """What the first vCenter that answered says of the host."""
+    return next((answer.seen for answer in answers if answer.seen is not None), None)
+
+
+def _look_from(
+    host: Host, vcenter: Endpoint, connections: Connections, deadline: Deadline
+) -> ControllerAnswer:
+    try:
+        with connections.open(host, vcenter, HostView, deadline) as controller:
+            seen = controller.host_state(deadline)
+    except CollectorError as error:
+        return ControllerAnswer(vcenter.identity, Outcome.of(error), detail=error.message)
+    return ControllerAnswer(vcenter.identity, Outcome.SUCCESS, seen.power, seen=seen)
 
 
 def known_facts(

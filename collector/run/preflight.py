@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from collector.adapters.base import GuestView, NmiInjector, Power, Watchdog
+from collector.adapters.base import GuestView, HostView, NmiInjector, Power, Watchdog
 from collector.adapters.limits import Deadline
 from collector.checks import preflight as rules
 from collector.checks import preflight_esxi, preflight_windows
@@ -44,7 +44,9 @@ def preflight(
         verdicts += snapshot.judge_price(incident)
     else:
         verdicts += _ask_controllers(incident)
-        verdicts += _would_dump(incident, finding)
+        seen = _ask_vcenter(incident)
+        better = {verdict.check for verdict in seen}
+        verdicts += [each for each in _would_dump(incident, finding) if each.check not in better] + seen
     if incident.drill:
         verdicts = [_without_guessing(verdict) for verdict in verdicts]
     for verdict in verdicts:
@@ -116,6 +118,19 @@ def _watchdog(controller: Watchdog, dump_seconds: float, deadline: Deadline) -> 
         return rules.watchdog(controller.watchdog(deadline), dump_seconds)
     except AdapterError as error:
         return Verdict("watchdog", Level.UNKNOWN, f"the watchdog timer could not be read: {error.message}")
+
+
+def _ask_vcenter(incident: Incident) -> list[Verdict]:
+    """What the vCenter of an ESXi host says now is better than what the host said when it still answered."""
+    deadline = Deadline.after(incident.playbook.steps.preflight.deadline)
+    failures: list[str] = []
+    for endpoint in incident.connections.able(incident.host.controllers, HostView):
+        try:
+            with incident.connections.open(incident.host, endpoint, HostView, deadline) as vcenter:
+                return preflight_esxi.seen_by_vcenter(vcenter.host_state(deadline))
+        except CollectorError as error:
+            failures.append(f"{endpoint.identity}: {error.message}")
+    return [Verdict("vcenter", Level.UNKNOWN, "; ".join(failures))] if failures else []
 
 
 def _would_dump(incident: Incident, finding: Finding) -> list[Verdict]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import GuestState, RemoteFile
+from collector.adapters.base import RemoteFile
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError, LoginRefusedError
 from collector.facts import store
@@ -19,7 +19,7 @@ from collector.model.fact import number, value
 from collector.model.host import Platform
 from collector.probe.observation import Observation, Reach
 from collector.probe.targets import targets_for
-from collector.run.examine import ask_controllers
+from collector.run.examine import ask_controllers, seen_by_vcenter
 from collector.run.history import last_answer
 from collector.run.incident import Awaited, Incident
 from collector.run.inside import LANGUAGES, Inside
@@ -84,9 +84,10 @@ class _Watch:
         self.back: float | None = None
         self._rebooted = False
         self.ping_gap = False
-        self.started_anew = False
+        self.started_anew = ""  # who says so, and of what
         self.refused: LoginRefusedError | None = None
         self._previous: tuple[RemoteFile, ...] = ()
+        self._boots: dict[str, datetime] = {}
 
     def judge(self, look: Look, elapsed: float, grace: float) -> Awaited | None:
         """Decide from one look; None to go on waiting."""
@@ -110,12 +111,21 @@ class _Watch:
         elif self.back is not None:
             reason = "the host is back, but it could not be read whether it left a dump"
         elif self.started_anew:
-            reason = "the hypervisor says that the machine was started anew, and nothing in it answers yet"
+            reason = f"{self.started_anew} was started anew, and nothing in it answers yet"
         elif self.ping_gap:
             reason = "the host crashed (its ping stopped) and did not come back"
         else:
             reason = "nothing changed after the NMI: the host neither crashed visibly nor came back"
         return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused)
+
+    def booted(self, when: datetime | None, who: str, elapsed: float) -> None:
+        """Take note of a boot time: it moves on when a machine, or a host, is started anew."""
+        if when is None:
+            return
+        first = self._boots.setdefault(who, when)
+        moved = (when - first).total_seconds() > _CLOCK_SLACK  # by one clock alone, however wrong it is
+        if moved or (datetime.now(UTC) - when).total_seconds() < elapsed - _CLOCK_SLACK:
+            self.started_anew = self.started_anew or who
 
     def _end(self, look: Look, reason: str, dumps: tuple[RemoteFile, ...] = ()) -> Awaited:
         return Awaited(dumps, look.unfinished, reason, proved=True, ping_gap=self.ping_gap)
@@ -143,7 +153,9 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     answers = ask_controllers(incident.host, incident.connections, Deadline.after(_GLANCE))
     power = next((str(a.power) for a in answers if a.power is not None), "unknown")
     guest = next((a.guest for a in answers if a.guest is not None), None)
-    watch.started_anew = watch.started_anew or _started_since(guest, elapsed)
+    seen = seen_by_vcenter(answers)
+    watch.booted(guest.boot_time if guest else None, "the hypervisor says that the machine", elapsed)
+    watch.booted(seen.boot_time if seen else None, "the vCenter says that the host", elapsed)
     note = ""
     look = None
     if services and watch.refused is None:
@@ -161,12 +173,14 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
         elapsed=round(elapsed, 1),
         power=power,
         heartbeat=guest.heartbeat if guest else None,
+        connection=seen.connection if seen else None,
         ping=ping,
         services=services,
         note=note,
     )
     incident.progress.status(
         f"{elapsed:.0f} s since the NMI: power {power}, ping {ping}, "
+        f"{f'the vCenter says {seen.connection}, ' if seen else ''}"
         f"{' '.join(services) or 'no service'} answering {note}".rstrip()
     )
     return look
@@ -198,13 +212,6 @@ def _look(incident: Incident, elapsed: float) -> Look:
         older=max((d for d in dumps if d.modified < oldest), key=lambda d: d.modified, default=None),
         writer=value(facts, "dump_writer"),
     )
-
-
-def _started_since(guest: GuestState | None, elapsed: float) -> bool:
-    """True when the hypervisor says that the machine was started after the NMI, `elapsed` seconds ago."""
-    if guest is None or guest.boot_time is None:
-        return False
-    return (datetime.now(UTC) - guest.boot_time).total_seconds() < elapsed - _CLOCK_SLACK
 
 
 def _ping(observations: Sequence[Observation]) -> str:

@@ -25,7 +25,7 @@ from tests.peers.vsphere_collector import PropertyReader, value
 from tests.peers.vsphere_files import answer_file, search
 from tests.peers.vsphere_rest import Tagging
 from tests.peers.vsphere_snapshots import Snapshots
-from tests.peers.vsphere_world import Datastore, Node, Vm, World
+from tests.peers.vsphere_world import Datastore, EsxiHost, Node, Vm, World
 
 USER, PASSWORD = "oncall@vsphere.local", "correct horse"
 _numbers = itertools.count(1)
@@ -128,17 +128,16 @@ class VsphereDouble(Snapshots, SoapServer):
     def rest(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
         return (404, {}, b"") if self.tagging is None else self.tagging.answer(method, path, headers, body)
 
-    def log_event(self, vm: Vm, when: datetime, words: str) -> None:
-        """Remember an event of a machine."""
-        event = vim.event.GeneralUserEvent(
-            key=next(_numbers),
-            chainId=0,
-            createdTime=when,
-            userName=USER,
-            fullFormattedMessage=words,
-            message=words,
+    def log_event(
+        self, node: Node, when: datetime, words: str, kind: Any = vim.event.GeneralUserEvent
+    ) -> None:
+        """Remember an event of a machine or a host."""
+        event = kind(
+            key=next(_numbers), chainId=0, createdTime=when, userName=USER, fullFormattedMessage=words
         )
-        self.events.append((vm.moid, event))
+        if kind is vim.event.GeneralUserEvent:
+            event.message = words
+        self.events.append((node.moid, event))
 
     def after(self, seconds: float, work: Callable[[], None]) -> None:
         """Do something later."""
@@ -272,14 +271,27 @@ class VsphereDouble(Snapshots, SoapServer):
         top = self._node(center) if center else self.world.root
         return [vm.ref for vm in top.below() if isinstance(vm, Vm) and fits(vm)]
 
+    def _search_hosts(self, call: Call, fits: Callable[[EsxiHost], bool]) -> Any:
+        center = call.arguments.get("datacenter")
+        top = self._node(center) if center else self.world.root
+        return [host.ref for host in top.below() if isinstance(host, EsxiHost) and fits(host)]
+
     def on_FindAllByUuid(self, call: Call, session: Session | None) -> Any:
+        if not call.arguments["vmSearch"]:
+            return self._search_hosts(call, lambda host: host.hardware_uuid == call.arguments["uuid"])
         wanted, instance = call.arguments["uuid"], call.arguments.get("instanceUuid")
         return self._search(call, lambda vm: wanted == (vm.instance_uuid if instance else vm.bios_uuid))
 
     def on_FindAllByDnsName(self, call: Call, session: Session | None) -> Any:
+        if not call.arguments["vmSearch"]:
+            wanted = call.arguments["dnsName"]
+            return self._search_hosts(call, lambda host: host.name == wanted and not host.forgotten)
         return self._search(call, lambda vm: vm.guest_name == call.arguments["dnsName"])
 
     def on_FindAllByIp(self, call: Call, session: Session | None) -> Any:
+        if not call.arguments["vmSearch"]:
+            wanted = call.arguments["ip"]
+            return self._search_hosts(call, lambda host: host.address == wanted and not host.forgotten)
         return self._search(call, lambda vm: vm.address == call.arguments["ip"])
 
     def on_FindByUuid(self, call: Call, session: Session | None) -> Any:

@@ -106,12 +106,46 @@ class EsxiHost(Node):
     """A host that runs virtual machines."""
 
     connection: str = "connected"
+    power: str = "poweredOn"
+    standby: str = "none"
+    maintenance: bool = False
+    booted: datetime = BOOTED
+    address: str | None = None
+    hardware_uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    forgotten: bool = False  # what it told of its network is lost, so that the search index finds nothing
+    machines: list[Vm] = field(default_factory=list)
 
     def properties(self) -> dict[str, Any]:
         runtime = vim.host.RuntimeInfo(
-            connectionState=self.connection, powerState="poweredOn", inMaintenanceMode=False, bootTime=BOOTED
+            connectionState=self.connection,
+            powerState=self.power,
+            inMaintenanceMode=self.maintenance,
+            bootTime=self.booted,
+            standbyMode=self.standby,
         )
-        return {**super().properties(), "runtime": runtime}
+        hardware = vim.host.Summary.HardwareSummary(
+            vendor="Example",
+            model="R1",
+            uuid=self.hardware_uuid,
+            memorySize=512 << 30,
+            cpuModel="Example CPU",
+            cpuMhz=2600,
+            numCpuPkgs=2,
+            numCpuCores=32,
+            numCpuThreads=64,
+            numNics=4,
+            numHBAs=2,
+        )
+        summary = vim.host.Summary(
+            host=self.ref,
+            hardware=hardware,
+            config=vim.host.Summary.ConfigSummary(name=self.name, port=443, vmotionEnabled=True),
+            quickStats=vim.host.Summary.QuickStats(),
+            overallStatus="green",
+            rebootRequired=False,
+        )
+        machines = vim.VirtualMachine.Array([vm.ref for vm in self.machines])
+        return {**super().properties(), "runtime": runtime, "summary": summary, "vm": machines}
 
 
 @dataclass(eq=False)
@@ -278,6 +312,7 @@ class World:
         folder = next(child for child in center.children if child.name == "vm")
         state = {"host": self.host, "datastore": center.datastores[0], **state}
         vm = self.add(Vm(vim.VirtualMachine, f"vm-{next(_numbers)}", name, folder, **state))
+        vm.host.machines.append(vm)
         vm.datastore.files[f"{name}/{name}.vmx"] = b'.encoding = "UTF-8"\n'
         return vm
 

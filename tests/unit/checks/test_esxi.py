@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from collector.adapters.base import Connection, HostState, PowerState
 from collector.checks.audit import RULES, chain, judge
 from collector.checks.catalog import CHECKS
-from collector.checks.preflight_esxi import would_dump
+from collector.checks.preflight_esxi import seen_by_vcenter, would_dump
 from collector.facts import linux
 from collector.facts.esxi import NAMES
 from collector.model.audit import Severity
-from collector.model.fact import Facts
+from collector.model.fact import Fact, Facts
 from collector.model.host import Platform
 from collector.model.verdict import Level
 from tests.unit.checks.facts import facts as everywhere
@@ -104,3 +105,42 @@ def test_preflight_stops_where_no_dump_would_be_written_and_says_who_else_goes_d
 
 def test_preflight_of_a_host_of_which_nothing_is_known_is_unknown_never_ok() -> None:
     assert {v.level for v in would_dump({}, NOW)} == {UNKNOWN, WARNING}
+
+
+def state(running: int, connection: Connection = Connection.NOT_RESPONDING, **more: bool) -> HostState:
+    return HostState(
+        PowerState.UNKNOWN, connection, "none", more.get("maintenance", False), None, running + 2, running
+    )
+
+
+def test_preflight_says_how_many_machines_the_vcenter_sees_go_down() -> None:
+    verdicts = {v.check: v for v in seen_by_vcenter(state(40))}
+    assert verdicts["machines"].level is WARNING
+    assert "40 virtual machines" in verdicts["machines"].reason
+    assert verdicts["vcenter"].reason == "the vCenter says notResponding"
+
+
+def test_the_audit_takes_the_vcenters_count_where_the_host_does_not_tell() -> None:
+    seen = {
+        name: Fact(name, text, "vsphere", NOW)
+        for name, text in (("vcenter_machines", "7"), ("vcenter_maintenance", "yes"))
+    }
+    told = RULES[Platform.ESXI]["ESV-2"]({**facts({"machines": FAILED}), **seen})
+    assert told is not None
+    assert told.reason.startswith("7 virtual machines run on it as its vCenter knows it")
+    assert "maintenance mode" in told.reason
+    own = RULES[Platform.ESXI]["ESV-2"]({**facts({}), **seen})
+    assert own is not None
+    assert own.reason.startswith("12 virtual machines run on it and")
+
+
+def test_an_empty_host_in_maintenance_takes_nobody_down() -> None:
+    heard, machines = seen_by_vcenter(state(0, maintenance=True))
+    assert (heard.level, machines.level) == (OK, OK)
+    assert "maintenance mode" in heard.reason
+
+
+def test_a_vcenter_that_was_told_to_disconnect_knows_only_what_was() -> None:
+    heard, _ = seen_by_vcenter(state(3, Connection.DISCONNECTED))
+    assert heard.level is WARNING
+    assert "is old" in heard.reason

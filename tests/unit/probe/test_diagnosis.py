@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.adapters.base import PowerState
+from collector.adapters.base import Connection, PowerState
 from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
 from collector.probe.observation import Observation, Reach
 
@@ -101,6 +101,50 @@ def test_something_that_answers_while_the_controller_says_off_points_to_the_wron
     alive = diagnose([PING, seen(SSH, Reach.PROVED)], OFF)
     assert alive.diagnosis is Diagnosis.RESPONSIVE
     assert "another host" in alive.reason
+
+
+HEARD = ControllerView(PowerState.ON, connection=Connection.CONNECTED)
+LOST = ControllerView(PowerState.ON, connection=Connection.NOT_RESPONDING)
+PARTED = ControllerView(PowerState.ON, connection=Connection.DISCONNECTED)
+
+
+@pytest.mark.parametrize("before", [None, *Diagnosis])
+@pytest.mark.parametrize("ping", [PING, NO_PING, PING_UNTRIED])
+@pytest.mark.parametrize("reach", [Reach.NO_ROUTE, Reach.SILENT, Reach.REFUSED, Reach.CONNECTED, Reach.SPOKE])
+def test_a_host_that_its_vcenter_hears_is_never_called_hung(
+    before: Diagnosis | None, ping: Observation, reach: Reach
+) -> None:
+    found = diagnose([ping, seen(SSH, reach)], HEARD, before=before)
+    assert not found.diagnosis.hung
+    assert "the vCenter says connected" in found.reason
+    assert "ask again" in found.reason
+
+
+def test_a_host_that_answers_us_and_not_its_vcenter_is_not_hung() -> None:
+    found = diagnose([PING, seen(SSH, Reach.PROVED)], LOST)
+    assert found.diagnosis is Diagnosis.DEGRADED
+    assert "vpxa" in found.reason
+
+
+def test_what_the_vcenter_says_is_named_in_the_reason() -> None:
+    dead = [NO_PING, seen(SSH, Reach.SILENT)]
+    found = diagnose(dead, LOST)
+    assert found.diagnosis is Diagnosis.HUNG_KERNEL_OR_NETWORK
+    assert "the vCenter says notResponding: seen from here and from there nothing answers" in found.reason
+    assert "notResponding" in diagnose([PING, seen(SSH, Reach.CONNECTED)], LOST).reason
+
+
+def test_that_the_vcenter_lost_a_host_is_no_proof_without_power() -> None:
+    dead = [NO_PING, seen(SSH, Reach.SILENT)]
+    lost = ControllerView(PowerState.UNKNOWN, connection=Connection.NOT_RESPONDING)
+    assert diagnosis(*dead, controller=lost) is Diagnosis.UNKNOWN
+
+
+@pytest.mark.parametrize("reach", Reach)
+@pytest.mark.parametrize("ping", [PING, NO_PING])
+def test_a_vcenter_that_was_told_to_disconnect_changes_nothing(reach: Reach, ping: Observation) -> None:
+    round_ = [ping, seen(SSH, reach)]
+    assert diagnosis(*round_, controller=PARTED) is diagnosis(*round_, controller=ON)
 
 
 # The table.
@@ -207,7 +251,10 @@ observations = st.builds(
     ),
 )
 views = st.builds(
-    ControllerView, power=st.none() | st.sampled_from(PowerState), crash_seen=st.none() | st.text(max_size=20)
+    ControllerView,
+    power=st.none() | st.sampled_from(PowerState),
+    crash_seen=st.none() | st.text(max_size=20),
+    connection=st.none() | st.sampled_from(Connection),
 )
 
 
@@ -224,6 +271,7 @@ def test_every_combination_gives_one_finding_and_none_calls_a_living_host_hung(
         assert not found.diagnosis.hung
     if found.diagnosis.hung:
         assert controller.power is not PowerState.OFF
+        assert controller.connection is not Connection.CONNECTED
         assert any(
             each.reach in (Reach.CONNECTED, Reach.SPOKE, Reach.SILENT, Reach.NO_ROUTE)
             for each in host_services

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from collector.adapters.base import FileKind, RemoteFile
 from collector.run.wait import Look, _Watch
 
@@ -31,3 +35,30 @@ def test_a_host_that_goes_on_after_the_nmi_ignored_it() -> None:
     ended = watch.judge(Look(uptime=86470.0), 71.0, GRACE)
     assert ended is not None
     assert "has not rebooted" in ended.reason
+
+
+WHO = "the vCenter says that the host"
+
+
+def test_a_boot_time_that_moves_on_tells_that_the_host_was_started_anew() -> None:
+    watch = _Watch()
+    long_ago = datetime.now(UTC) - timedelta(days=90)
+    watch.booted(long_ago, WHO, 20.0)
+    assert "nothing changed" in watch.give_up().reason
+    watch.booted(long_ago + timedelta(days=1), WHO, 30.0)  # by a clock that is wrong by months
+    assert watch.give_up().reason == f"{WHO} was started anew, and nothing in it answers yet"
+
+
+@pytest.mark.parametrize("jitter", [-30.0, 30.0])
+def test_a_boot_time_that_trembles_tells_nothing(jitter: float) -> None:
+    watch = _Watch()
+    booted = datetime.now(UTC) - timedelta(days=90)
+    for when in (booted, booted + timedelta(seconds=jitter), None, booted):
+        watch.booted(when, WHO, 4000.0)
+    assert "nothing changed" in watch.give_up().reason
+
+
+def test_a_resumed_run_knows_a_boot_after_the_nmi_at_its_first_look() -> None:
+    watch = _Watch()
+    watch.booted(datetime.now(UTC) - timedelta(seconds=60), WHO, 3600.0)
+    assert "started anew" in watch.give_up().reason
