@@ -119,7 +119,7 @@ class _Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Signs:
-    """One round's observations: ping, every service that could be asked with its sign, and the vCenter's word."""
+    """One round's observations: ping, each service that could be asked with its sign, the vCenter's word."""
 
     ping: Reach
     services: tuple[tuple[_Sign, Observation], ...]
@@ -167,7 +167,11 @@ class _Signs:
 
 
 def _alive(signs: _Signs, controller: ControllerView) -> Finding:
-    failing = signs.those(_Sign.HALF_ALIVE, _Sign.STUCK, _Sign.LOST)
+    failing = [
+        seen
+        for seen in signs.those(_Sign.HALF_ALIVE, _Sign.STUCK, _Sign.LOST)
+        if not (seen.protocol in _OFTEN_SHUT and seen.reach < Reach.CONNECTED)
+    ]
     doubt = (
         "; the controller says that the power is off, so it may belong to another host"
         if controller.power is PowerState.OFF
@@ -177,7 +181,7 @@ def _alive(signs: _Signs, controller: ControllerView) -> Finding:
         names = " and ".join(dict.fromkeys(_label(seen) for seen in failing))
         return Finding(
             Diagnosis.DEGRADED,
-            f"{signs.story()}: user mode lives, and what is stuck is {names}{doubt}",
+            f"{signs.story()}: user mode lives, and what is stuck is {names}{_mend(failing)}{doubt}",
         )
     if signs.connection is Connection.NOT_RESPONDING:
         return Finding(
@@ -193,7 +197,8 @@ def _unproved(signs: _Signs, controller: ControllerView, before: Diagnosis | Non
     if signs.half_alive:
         return Finding(
             Diagnosis.DEGRADED,
-            f"{signs.story()}: something above the kernel still runs, so this is no plain hang",
+            f"{signs.story()}: something above the kernel still runs, so this is no plain hang"
+            f"{_mend(signs.those(_Sign.HALF_ALIVE))}",
         )
     if signs.kernel_lives:
         return _kernel_only(signs, before)
@@ -283,7 +288,19 @@ def _nothing_answers(signs: _Signs, controller: ControllerView, before: Diagnosi
     )
 
 
-_LABELS = {"ssh": "SSH", "rdp": "RDP", "winrm": "WinRM", "winrm-tls": "WinRM", "https": "HTTPS", "smb": "SMB"}
+_LABELS = {
+    "ssh": "SSH",
+    "rdp": "RDP",
+    "winrm": "WinRM",
+    "winrm-tls": "WinRM",
+    "https": "HTTPS",
+    "smb": "SMB",
+    "hostd": "hostd (443)",
+    "authd": "authd (902)",
+}
+
+_OFTEN_SHUT = frozenset({"authd"})
+"""Packet filters keep them shut in front of healthy hosts, for few need them: no answer is no sign."""
 
 _PING = {
     Reach.UNTRIED: "ping could not be asked",
@@ -312,6 +329,8 @@ _OWED = {
     "winrm": "HTTP answer",
     "winrm-tls": "TLS answer",
     "https": "TLS answer",
+    "hostd": "TLS answer",
+    "authd": "banner",
     "smb": "negotiate answer",
 }
 
@@ -319,7 +338,10 @@ _OWED = {
 def _told(seen: Observation) -> str:
     """Say what one service did, for example `SSH completes the handshake but sends no banner`."""
     deed = _DEEDS[seen.reach]
-    if seen.reach is Reach.SPOKE and "failure" in seen.evidence:
+    if _behind_its_proxy(seen):
+        failure = f" (it says {seen.evidence['failure']})" if "failure" in seen.evidence else ""
+        deed = f"gives no answer behind its reverse proxy, which lives{failure}"
+    elif seen.reach is Reach.SPOKE and "failure" in seen.evidence:
         deed = f"answers with a failure ({seen.evidence['failure']})"
     elif seen.reach is Reach.SPOKE and "ended" in seen.evidence:
         deed = "breaks off in the middle of its answer"
@@ -330,6 +352,18 @@ def _told(seen: Observation) -> str:
     elif seen.reach is Reach.CONNECTED:
         deed = f"{deed} {_OWED.get(seen.protocol, 'answer')}"
     return f"{_label(seen)} {deed}"
+
+
+def _behind_its_proxy(seen: Observation) -> bool:
+    """True when ESXi's reverse proxy completed TLS, and hostd said nothing."""
+    return seen.protocol == "hostd" and seen.reach is Reach.SPOKE and "tls" in seen.evidence
+
+
+def _mend(seen: Iterable[Observation]) -> str:
+    """What to do where a service of a living kernel hangs that can be restarted by itself."""
+    if any(_behind_its_proxy(each) for each in seen):
+        return "; hostd hangs and the kernel is alive: restart hostd rather than crash the host"
+    return ""
 
 
 def _label(seen: Observation) -> str:

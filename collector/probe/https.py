@@ -11,7 +11,7 @@ import ipaddress
 import ssl
 
 from collector.probe.conversation import StreamConversation
-from collector.probe.http1 import HEAD_LIMIT, NotHttpError, host_field, read_head
+from collector.probe.http1 import HEAD_LIMIT, Head, NotHttpError, host_field, read_head
 from collector.probe.observation import printable
 
 _SERVER_FAILURE = 500  # RFC 9110 section 15.6
@@ -20,8 +20,8 @@ _SERVER_FAILURE = 500  # RFC 9110 section 15.6
 class HttpsConversation(StreamConversation):
     """PROVED by an HTTP answer through TLS.
 
-    A handshake alone is SPOKE. So is a status of 500 and above, with a `failure`: on ESXi it is the
-    reverse proxy that answers so for a management agent (hostd) that does not.
+    A handshake alone is SPOKE. So is a status of 500 and above, with a `failure`: a reverse proxy answers so
+    for a service that does not.
     """
 
     __slots__ = ("_answer", "_incoming", "_name", "_outgoing", "_secure", "_tls")
@@ -88,12 +88,16 @@ class HttpsConversation(StreamConversation):
                 self.evidence["http_status"] = str(head.status)
                 if "server" in head.fields:
                     self.evidence["server"] = printable(head.fields["server"])
-                if self._proves(head.status):
-                    self._prove()
-                else:
-                    self._fail(f"HTTP {head.status}")
-            elif not text:
+                self._judge(head)
+            if not text:
                 self.ended()
+
+    def _judge(self, head: Head) -> None:
+        """Decide from the head, and from what has come of the body; without a decision more is read."""
+        if self._proves(head.status):
+            self._prove()
+        else:
+            self._fail(f"HTTP {head.status}")
 
     def _proves(self, status: int) -> bool:
         """Tell whether only a living user mode answers with this status."""

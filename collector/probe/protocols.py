@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from collector.probe.authd import AuthdConversation
 from collector.probe.conversation import Conversation, Transport
+from collector.probe.hostd import HostdConversation
 from collector.probe.https import HttpsConversation
 from collector.probe.icmp import IcmpConversation
 from collector.probe.rdp import RdpConversation
@@ -38,6 +40,8 @@ PROTOCOLS: Mapping[str, Service] = {
     "winrm": Service("tcp", 5985, lambda name, _: WinrmConversation(name)),
     "winrm-tls": Service("tcp", 5986, lambda name, _: WinrmTlsConversation(name)),
     "https": Service("tcp", 443, lambda name, _: HttpsConversation(name)),
+    "hostd": Service("tcp", 443, lambda name, _: HostdConversation(name)),
+    "authd": Service("tcp", 902, lambda _, __: AuthdConversation()),
     "smb": Service("tcp", 445, lambda _, __: SmbConversation()),
     "rmcp": Service("udp", 623, lambda _, __: RmcpConversation()),
 }

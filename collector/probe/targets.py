@@ -10,7 +10,7 @@ from collector.probe.protocols import PROTOCOLS
 _SERVICES = {
     Platform.LINUX: ("ssh",),
     Platform.WINDOWS: ("rdp", "winrm", "smb"),
-    Platform.ESXI: ("https", "ssh"),
+    Platform.ESXI: ("hostd", "authd", "ssh"),  # hostd tells of its reverse proxy as well
 }
 
 

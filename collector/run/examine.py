@@ -24,7 +24,7 @@ from collector.run.inside import LANGUAGES
 
 @dataclass(frozen=True, slots=True)
 class ControllerAnswer:
-    """What one controller said, or why it said nothing; a hypervisor says more of its guest, or of its host."""
+    """What one controller said, or why it said nothing; a hypervisor says more of its guest or host."""
 
     controller: str
     outcome: Outcome

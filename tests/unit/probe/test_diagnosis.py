@@ -147,6 +147,34 @@ def test_a_vcenter_that_was_told_to_disconnect_changes_nothing(reach: Reach, pin
     assert diagnosis(*round_, controller=PARTED) is diagnosis(*round_, controller=ON)
 
 
+def test_a_hung_hostd_is_named_and_its_living_kernel_is_not_crashed() -> None:
+    hung = seen("hostd", Reach.SPOKE, tls="TLSv1.3")
+    found = diagnose([PING, hung, seen("authd", Reach.PROVED), seen(SSH, Reach.PROVED)], ON)
+    assert found.diagnosis is Diagnosis.DEGRADED
+    assert "hostd (443) gives no answer behind its reverse proxy, which lives" in found.reason
+    assert "hostd hangs and the kernel is alive: restart hostd" in found.reason
+    alone = diagnose([PING, hung, seen("authd", Reach.CONNECTED), seen(SSH, Reach.CONNECTED)], ON)
+    assert alone.diagnosis is Diagnosis.DEGRADED
+    assert "restart hostd" in alone.reason
+
+
+def test_what_the_reverse_proxy_says_for_hostd_is_told() -> None:
+    refused = seen("hostd", Reach.SPOKE, tls="TLSv1.3", failure="HTTP 503")
+    assert "which lives (it says HTTP 503)" in diagnose([PING, refused], ON).reason
+
+
+@pytest.mark.parametrize("reach", [Reach.SILENT, Reach.NO_ROUTE, Reach.REFUSED])
+def test_a_filter_in_front_of_authd_does_not_degrade_a_healthy_host(reach: Reach) -> None:
+    fine = [PING, seen("hostd", Reach.PROVED), seen(SSH, Reach.PROVED), seen("authd", reach)]
+    assert diagnosis(*fine) is Diagnosis.RESPONSIVE
+
+
+def test_an_authd_that_is_stuck_degrades() -> None:
+    found = diagnose([PING, seen("hostd", Reach.PROVED), seen("authd", Reach.CONNECTED)], ON)
+    assert found.diagnosis is Diagnosis.DEGRADED
+    assert "authd (902) completes the handshake but sends no banner" in found.reason
+
+
 # The table.
 
 
@@ -241,13 +269,13 @@ def test_only_the_two_hung_diagnoses_call_for_an_nmi() -> None:
 
 observations = st.builds(
     Observation,
-    protocol=st.sampled_from(["icmp", "rmcp", SSH, RDP, SMB, WINRM, HTTPS, "of-tomorrow"]),
+    protocol=st.sampled_from(["icmp", "rmcp", SSH, RDP, SMB, WINRM, HTTPS, "hostd", "authd", "of-tomorrow"]),
     address=st.just("192.0.2.10"),
     port=st.none() | st.integers(1, 65535),
     reach=st.sampled_from(Reach),
     seconds=st.floats(0, 60),
     evidence=st.dictionaries(
-        st.sampled_from(["ended", "failure", "kernel", "banner"]), st.text(max_size=20), max_size=3
+        st.sampled_from(["ended", "failure", "kernel", "banner", "tls"]), st.text(max_size=20), max_size=3
     ),
 )
 views = st.builds(

@@ -27,7 +27,7 @@ PING = Target("icmp", "192.0.2.10", None)
     [
         (Platform.LINUX, [("ssh", 22)]),
         (Platform.WINDOWS, [("rdp", 3389), ("winrm", 5985), ("smb", 445)]),
-        (Platform.ESXI, [("https", 443), ("ssh", 22)]),
+        (Platform.ESXI, [("hostd", 443), ("authd", 902), ("ssh", 22)]),
     ],
 )
 def test_a_platform_has_its_usual_services(platform: Platform, services: list[tuple[str, int]]) -> None:
@@ -38,7 +38,11 @@ def test_a_platform_has_its_usual_services(platform: Platform, services: list[tu
 
 def test_a_channel_says_where_its_service_is() -> None:
     moved = host(Platform.ESXI, Way(type="ssh", address="192.0.2.11", port=2222))
-    assert targets_for(moved)[1:] == [Target("https", "192.0.2.10", 443), Target("ssh", "192.0.2.11", 2222)]
+    assert targets_for(moved)[1:] == [
+        Target("hostd", "192.0.2.10", 443),
+        Target("authd", "192.0.2.10", 902),
+        Target("ssh", "192.0.2.11", 2222),
+    ]
     assert targets_for(host(Platform.LINUX, Way(type="ssh", port=2222)))[1:] == [
         Target("ssh", "192.0.2.10", 2222)
     ]
