@@ -58,6 +58,12 @@ _REST = (
 COMMAND = _TELL + _FEW + _REST
 """The one command of an audit. A run that is waiting for the host asks for the uptime and the clock alone."""
 
+PURPLE_SCREEN = (
+    "its purple screen may still be writing: do not reset it before it says 'FileDump: Successful' or "
+    "'DiskDump: Successful'"
+)
+"""What holds while the host is down: writing takes up to an hour, and a reset loses the dump (KB 337182)."""
+
 _RUN = frozenset({"uptime", "clock"})
 NAMES = frozenset({*_RUN, *_REPORTS, *_OPTIONS, "machines", "end"})
 """Every fact of `gather_all`."""

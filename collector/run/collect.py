@@ -189,6 +189,9 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
         with _stage(incident, "wait"):
             awaited = wait(incident, since)
             _write_down(incident, awaited)
+    if not awaited.proved:
+        with _stage(incident, "evidence"):
+            collect_evidence(incident, "evidence", "waited")  # the screen, for one: once, not at every look
     failures = _fetch(incident, awaited, since) if awaited.proved else ()
     if not awaited.dumps:
         raise _no_dump(incident, awaited)

@@ -34,7 +34,8 @@ class Language:
     """How the hosts of one platform are asked.
 
     `few` are the facts that a run needs of a host that is barely alive, `all` those of an audit, by `names`.
-    `dumps` are patterns of paths where the host says, in its facts, that its dumps go.
+    `dumps` are patterns of paths where the host says, in its facts, that its dumps go. `while_down` is what
+    a person must know as long as a host that was sent an NMI is down.
     """
 
     capability: type[object]
@@ -42,6 +43,7 @@ class Language:
     all: Gather
     names: frozenset[str]
     dumps: Callable[[Facts], tuple[str, ...]] = lambda facts: ()
+    while_down: str = ""
 
 
 LANGUAGES: Mapping[Platform, Language] = {
@@ -49,7 +51,7 @@ LANGUAGES: Mapping[Platform, Language] = {
     Platform.WINDOWS: Language(
         PowerShell, windows.gather, windows.gather_all, windows.NAMES, windows.dump_patterns
     ),
-    Platform.ESXI: Language(Shell, esxi.gather, esxi.gather_all, esxi.NAMES),
+    Platform.ESXI: Language(Shell, esxi.gather, esxi.gather_all, esxi.NAMES, while_down=esxi.PURPLE_SCREEN),
 }
 
 

@@ -64,7 +64,7 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
     step = incident.playbook.steps.wait
     assert step is not None, "the playbook was checked: whoever sends an NMI waits"
     started = _elapsed(claimed_at)
-    watch = _Watch()
+    watch = _Watch(LANGUAGES[incident.host.platform].while_down)
     while (now := _elapsed(claimed_at)) - started < step.deadline:
         seen = _sight(incident, watch, now)
         if seen is not None:
@@ -80,7 +80,9 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
 class _Watch:
     """What was seen so far, and what it means."""
 
-    def __init__(self) -> None:
+    def __init__(self, while_down: str = "") -> None:
+        self._while_down = while_down
+        self._heartbeats: list[str] = []  # each change of it
         self.back: float | None = None
         self._rebooted = False
         self.ping_gap = False
@@ -111,12 +113,32 @@ class _Watch:
         elif self.back is not None:
             reason = "the host is back, but it could not be read whether it left a dump"
         elif self.started_anew:
-            reason = f"{self.started_anew} was started anew, and nothing in it answers yet"
+            reason = f"{self.started_anew} was started anew, and nothing in it answers yet{self._pulse()}"
         elif self.ping_gap:
-            reason = "the host crashed (its ping stopped) and did not come back"
+            advice = f"; {self._while_down}" if self._while_down else ""
+            reason = f"the host crashed (its ping stopped) and did not come back{self._pulse()}{advice}"
         else:
-            reason = "nothing changed after the NMI: the host neither crashed visibly nor came back"
+            reason = (
+                "nothing changed after the NMI: the host neither crashed visibly nor came back"
+                f"{self._pulse()}"
+            )
         return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused)
+
+    def beat(self, heartbeat: str) -> None:
+        """Take note of a guest's heartbeat, as its hypervisor sees it."""
+        if self._heartbeats[-1:] != [heartbeat]:
+            self._heartbeats.append(heartbeat)
+
+    def _pulse(self) -> str:
+        """What the guest's heartbeat adds to the reason; nothing where there is none."""
+        match self._heartbeats[-1:]:
+            case ["green"] if len(self._heartbeats) > 1:
+                return "; the guest's heartbeat was lost and is green again: something in it runs"
+            case ["green"]:
+                return "; the guest's heartbeat is green all the while: something in it runs"
+            case ["red" | "yellow" as color]:
+                return f"; the guest's heartbeat is {color}: its tools do not run as they should"
+        return ""
 
     def booted(self, when: datetime | None, who: str, elapsed: float) -> None:
         """Take note of a boot time: it moves on when a machine, or a host, is started anew."""
@@ -154,9 +176,11 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     power = next((str(a.power) for a in answers if a.power is not None), "unknown")
     guest = next((a.guest for a in answers if a.guest is not None), None)
     seen = seen_by_vcenter(answers)
+    if guest is not None:
+        watch.beat(guest.heartbeat)
     watch.booted(guest.boot_time if guest else None, "the hypervisor says that the machine", elapsed)
     watch.booted(seen.boot_time if seen else None, "the vCenter says that the host", elapsed)
-    note = ""
+    note = "" if services or ping == "answers" else _while_down(incident)
     look = None
     if services and watch.refused is None:
         try:
@@ -181,9 +205,15 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     incident.progress.status(
         f"{elapsed:.0f} s since the NMI: power {power}, ping {ping}, "
         f"{f'the vCenter says {seen.connection}, ' if seen else ''}"
-        f"{' '.join(services) or 'no service'} answering {note}".rstrip()
+        f"{' '.join(services) or 'no service'} answering{'; ' if note else ''}{note}"
     )
     return look
+
+
+def _while_down(incident: Incident) -> str:
+    """What to say on every look at a host of this platform that is down; nothing for most."""
+    advice = LANGUAGES[incident.host.platform].while_down
+    return f"the host is down; {advice}" if advice else ""
 
 
 def _look(incident: Incident, elapsed: float) -> Look:

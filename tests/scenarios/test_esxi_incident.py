@@ -178,3 +178,19 @@ def test_the_wait_sees_that_the_host_was_started_anew(
     result = scene.collect()
     assert result.outcome is Outcome.TIMEOUT
     assert "the vCenter says that the host was started anew" in result.detail
+
+
+def test_every_look_at_a_host_that_is_down_says_not_to_reset_it(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, script=Script(dump=None, comes_back=False), vcenter=vcenter)
+    result = scene.collect()
+    looks = scene.events("sighting")
+    assert len(looks) > 3
+    for look in looks[1:]:
+        assert "the host is down; its purple screen may still be writing" in str(look["note"])
+    assert "'DiskDump: Successful'" in result.detail
+    assert scene.case is not None
+    kept = scene.case.path / "data" / "evidence"
+    assert (kept / "waited-host.json").is_file(), "one last look from outside, once"
+    assert [file.name for file in kept.glob("waited-power*")] == ["waited-power.json"]

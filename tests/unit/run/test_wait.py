@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collector.adapters.base import FileKind, RemoteFile
+from collector.facts.esxi import PURPLE_SCREEN
 from collector.run.wait import Look, _Watch
 
 DUMP = RemoteFile("/var/crash/127.0.0.1-2026-11-21-03:12:00/vmcore", FileKind.FILE, 4096, 1.0)
@@ -62,3 +63,28 @@ def test_a_resumed_run_knows_a_boot_after_the_nmi_at_its_first_look() -> None:
     watch = _Watch()
     watch.booted(datetime.now(UTC) - timedelta(seconds=60), WHO, 3600.0)
     assert "started anew" in watch.give_up().reason
+
+
+@pytest.mark.parametrize(
+    ("beats", "said"),
+    [
+        (["red", "red", "green"], "was lost and is green again"),
+        (["green", "green"], "green all the while"),
+        (["green", "red"], "is red"),
+        (["gray"], ""),
+        ([], ""),
+    ],
+)
+def test_the_heartbeat_of_a_guest_is_part_of_what_is_said_at_the_end(beats: list[str], said: str) -> None:
+    watch = _Watch()
+    for each in beats:
+        watch.beat(each)
+    reason = watch.give_up().reason
+    assert said in reason
+    assert ("heartbeat" in reason) is bool(said)
+
+
+def test_a_host_that_stays_down_is_not_to_be_reset_while_it_may_be_writing() -> None:
+    watch = _Watch(PURPLE_SCREEN)
+    watch.ping_gap = True
+    assert "do not reset it before it says 'FileDump: Successful'" in watch.give_up().reason
