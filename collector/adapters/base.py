@@ -5,8 +5,8 @@ implements the Protocols it is able to. "Not supported" is the absence of a Prot
 `UnsupportedError` where only the peer can tell. Every call takes a `Deadline` and ends by it, even
 against a peer that accepts and never answers.
 
-All methods but `send_nmi`, `take_snapshot` and `remove_snapshot` only read: nothing on the controller or
-the host changes by calling them. `run`, `stream` and `powershell` do what they are given; only
+All methods but `send_nmi`, `take_snapshot`, `remove_snapshot` and `make_bundle` only read: nothing on the
+controller or the host changes by calling them. `run`, `stream` and `powershell` do what they are given; only
 `run/exports.py` gives them something that writes.
 """
 
@@ -357,6 +357,36 @@ class HostView(Protocol):
 
     def host_state(self, deadline: Deadline) -> HostState:
         """Raises: AdapterError."""
+        ...
+
+
+@runtime_checkable
+class SupportBundle(Protocol):
+    """Have the host's logs packed by the server that manages it. Only `run/bundle.py` may ask for it."""
+
+    def make_bundle(self, deadline: Deadline) -> str:
+        """Have one made, which writes a file on the server, and return where it lies there.
+
+        Raises:
+            DeadlineError: it is not ready; it may become so.
+            ForbiddenError: the account lacks a privilege, which is named.
+            AdapterError: it could not be made.
+        """
+        ...
+
+    def read_bundle(self, place: str, offset: int, stall: float) -> Iterator[bytes]:
+        """Yield the bytes of a bundle that was made, from `offset` to its end.
+
+        Args:
+            place: what `make_bundle` returned.
+            offset: first byte wanted.
+            stall: seconds without a single byte after which `DeadlineError` is raised.
+
+        Raises:
+            DeadlineError: the server fell silent.
+            FileNotFoundError: the server does not keep it any more.
+            AdapterError: the connection failed, or it is no bundle.
+        """
         ...
 
 

@@ -1,12 +1,13 @@
 """An ESXi host as the vCenter that manages it sees it: from elsewhere, and with what it remembers.
 
-A controller that only looks. An NMI to a host goes through its BMC, which is listed beside it. The host
-itself is of no use here: one that hangs does not answer, and one that answers always calls itself connected.
+A controller that looks, and has the host's logs packed when it is told to. An NMI to a host goes through its
+BMC, which is listed beside it. The host itself is of no use here: one that hangs does not answer, and one
+that answers always calls itself connected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -45,7 +46,7 @@ class EsxiHostEndpoint(VsphereServer):
 
 
 class EsxiHostController:
-    """Implements `Power`, `HostView`, `EventLog` and `Notices`. For one thread. Only reads.
+    """Implements `Power`, `HostView`, `EventLog`, `SupportBundle` and `Notices`. For one thread.
 
     Raises on entry:
         HostKeyError: the vCenter's certificate is not proved; no credential was sent.
@@ -99,6 +100,18 @@ class EsxiHostController:
         from collector.adapters.vsphere_guest import events
 
         return events(*self._host(), deadline)
+
+    def make_bundle(self, deadline: Deadline) -> str:
+        """What vm-support collects, packed by the host; a file that the vCenter keeps for a while."""
+        from collector.adapters.vsphere_logs import make_bundle
+
+        return make_bundle(*self._host(), deadline)
+
+    def read_bundle(self, place: str, offset: int, stall: float) -> Iterator[bytes]:
+        """From the vCenter, over a connection of its own, from any byte."""
+        from collector.adapters.vsphere_logs import read_bundle
+
+        return read_bundle(self._host()[0], place, offset, stall)
 
     def _find(self, session: VsphereSession) -> Any:  # noqa: ANN401
         from collector.adapters.vsphere_host import find_host

@@ -16,7 +16,7 @@ from collector.adapters.base import FileKind, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.vsphere import VsphereEndpoint, log_in
-from collector.adapters.vsphere_https import Response
+from collector.adapters.vsphere_https import Response, Stall
 from collector.errors import ForbiddenError, InventoryError, PeerFailedError, UnreachableError
 from collector.model.host import Credential, Endpoint
 
@@ -45,16 +45,6 @@ class _Place:
     store: _Store
     inside: str
     written: str
-
-
-class _Stall:
-    """A clock that starts again with every byte."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def remaining(self) -> float:
-        return self._seconds
 
 
 class VsphereDatastore:
@@ -130,7 +120,7 @@ class VsphereDatastore:
                 if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                     return
                 self._check(response, path, offset, soon)
-                clock = _Stall(stall)
+                clock = Stall(stall)
                 try:
                     while block := response.receive(_BLOCK, clock):
                         yield block

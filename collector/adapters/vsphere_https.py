@@ -32,6 +32,17 @@ class Clock(Protocol):
         ...
 
 
+class Stall:
+    """A clock that starts again with every byte."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def remaining(self) -> float:
+        """Seconds that the next byte may take: always the same."""
+        return self._seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Whom to believe.

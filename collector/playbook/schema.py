@@ -183,12 +183,15 @@ class WaitStep(_Part):
 A_DAY = 24 * 3600.0
 """Seconds."""
 
-SOURCES = ("command", "file", "event_log", "cluster_log")
+SOURCES = ("command", "file", "event_log", "cluster_log", "bundle")
 """Where a log may come from."""
 
 
 class LogSource(_Part):
-    """One log that is fetched once the host is back: what a command says, a file, or what Windows exports."""
+    """One log that is fetched once the host is back.
+
+    It is what a command says, a file, what Windows exports, or a support bundle.
+    """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in SOURCES]})
 
@@ -204,10 +207,20 @@ class LogSource(_Part):
     before: Duration = Field(
         default=A_DAY, description="How long before the incident an event log or cluster log begins."
     )
+    bundle: Literal[True] | None = Field(
+        default=None,
+        description="What the server of a controller packs for the makers' support; it writes a file there.",
+    )
+    unless: FileName | None = Field(
+        default=None, description="Fetched only where this other log, listed before, did not come home whole."
+    )
     stream: bool = Field(
         default=False, description="The command's output is large: it goes to disk as it comes."
     )
-    deadline: Duration = Field(default=30.0, description="Of a stream: how long it may be silent.")
+    deadline: Duration = Field(
+        default=30.0,
+        description="Of a stream: how long it may be silent. Of a bundle: how long making it may take.",
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -228,7 +241,9 @@ class RetrieveStep(_Part):
         description="A copy without a single byte for this long is given up, to be resumed."
     )
     dumps: tuple[PathPattern, ...] = Field(
-        default=(), description="Where a whole dump lies. A snapshot names its files itself."
+        default=(),
+        description="Where a whole dump lies. A snapshot names its files itself; without any, nobody looks "
+        "into the host, and a 'bundle' is fetched once it is back.",
     )
     unfinished: tuple[PathPattern, ...] = Field(
         default=(), description="Names a dump has while it is written."
@@ -242,6 +257,11 @@ class RetrieveStep(_Part):
         names = Counter(log.name.lower() for log in self.logs)
         if twice := [name for name, count in names.items() if count > 1]:
             raise ValueError(f"two logs are named {twice[0]!r}")
+        before: set[str] = set()
+        for log in self.logs:
+            if log.unless is not None and log.unless not in before:
+                raise ValueError(f"no log before {log.name!r} is named {log.unless!r}")
+            before.add(log.name)
         return self
 
 
@@ -265,8 +285,8 @@ class Steps(_Part):
         crashes = self.trigger.act is Act.NMI
         if crashes and self.wait is None:
             raise ValueError("after an NMI the run must 'wait'")
-        if crashes and not self.retrieve.dumps:
-            raise ValueError("'retrieve' must say where the 'dumps' lie")
+        if crashes and not self.retrieve.dumps and not any(log.bundle for log in self.retrieve.logs):
+            raise ValueError("'retrieve' must say where the 'dumps' lie, or fetch a 'bundle'")
         if not crashes and (self.wait is not None or self.retrieve.dumps):
             raise ValueError("a snapshot names its files itself: leave out 'wait' and 'dumps'")
         return self

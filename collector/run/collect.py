@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from collector.run.diagnose import one_round, probe
 from collector.run.evidence import collect_evidence
 from collector.run.incident import Awaited, Incident, identities
 from collector.run.preflight import preflight
-from collector.run.retrieve import retrieve
+from collector.run.retrieve import retrieve, retrieve_from_outside
 from collector.run.triage import triage
 from collector.run.trigger import trigger
 from collector.run.validate import validate
@@ -190,12 +190,23 @@ def _bring_it_home(incident: Incident, since: datetime) -> str:
             awaited = wait(incident, since)
             _write_down(incident, awaited)
     if not awaited.proved:
-        with _stage(incident, "evidence"):
-            collect_evidence(incident, "evidence", "waited")  # the screen, for one: once, not at every look
-    failures = _fetch(incident, awaited, since) if awaited.proved else ()
+        raise _no_dump(incident, _from_outside(incident, awaited))
+    failures = _fetch(incident, awaited, since)
     if not awaited.dumps:
         raise _no_dump(incident, awaited)
     return _all_home(incident, awaited, failures)
+
+
+def _from_outside(incident: Incident, awaited: Awaited) -> Awaited:
+    """What can be had of a host that nobody can look into: a last look, once, and its support bundle."""
+    with _stage(incident, "evidence"):
+        collect_evidence(incident, "evidence", "waited")
+    if not awaited.back:
+        return awaited
+    with _stage(incident, "retrieve"):
+        home = retrieve_from_outside(incident)
+    told = [f"its support bundle is home: {path}" for path in home.dumps] + list(home.failures)
+    return replace(awaited, reason="; ".join([awaited.reason, *told]))
 
 
 def _fetch(incident: Incident, awaited: Awaited, since: datetime) -> tuple[str, ...]:

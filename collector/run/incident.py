@@ -124,3 +124,5 @@ class Awaited:
     ping_gap: bool
     """True when ping was seen to stop after the NMI: the kernel that answered it is gone."""
     refused: LoginRefusedError | None = None
+    back: bool = False
+    """True when the host was started anew, or answers again, and nobody could look whether it left a dump."""

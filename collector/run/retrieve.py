@@ -17,6 +17,7 @@ from collector.errors import CollectorError, PeerFailedError
 from collector.model.host import Platform
 from collector.model.result import Outcome
 from collector.playbook.schema import LogSource
+from collector.run.bundle import fetch_bundle, source_of
 from collector.run.copy import Copy, at_home
 from collector.run.exports import Exports
 from collector.run.incident import Incident
@@ -94,6 +95,31 @@ def retrieve(
     return Retrieved(tuple(home), tuple(failures))
 
 
+def retrieve_from_outside(incident: Incident) -> Retrieved:
+    """Fetch what needs no way into the host: it is back, and nobody can look inside."""
+    deadline = Deadline.after(incident.playbook.steps.retrieve.deadline)
+    bundles = [log for log in incident.playbook.steps.retrieve.logs if log.bundle]
+    failures: list[str] = []
+    for log in bundles:
+        if at_home(incident, _source(log)) is None:
+            failures += fetch_bundle(incident, log, deadline)
+    home = (at_home(incident, _source(log)) for log in bundles)
+    return Retrieved(tuple(path for path in home if path is not None), tuple(failures))
+
+
+def _source(log: LogSource) -> str:
+    return log.command or log.file or source_of(log)
+
+
+def _needless(incident: Incident, log: LogSource) -> bool:
+    """True where the log that this one stands in for came home whole."""
+    other = next((each for each in incident.playbook.steps.retrieve.logs if each.name == log.unless), None)
+    if other is None or at_home(incident, _source(other)) is None:
+        return False
+    missing = {entry.data.get("name") for entry in incident.case.journal.all("artifact.missing")}
+    return f"{other.name} (whole)" not in missing
+
+
 def _beside(
     incident: Incident, files: Files, dumps: Sequence[RemoteFile], deadline: Deadline
 ) -> list[RemoteFile]:
@@ -136,11 +162,11 @@ def _look(incident: Incident, files: Files, dump: RemoteFile, deadline: Deadline
 
 def _log(incident: Incident, inside: Inside, log: LogSource, deadline: Deadline) -> list[str]:
     """Keep one log; a log that does not exist there is MISSING, not a failure of ours."""
-    source = log.command or log.file or ""
-    if at_home(incident, source) is not None:
+    source = _source(log)
+    if at_home(incident, source) is not None or _needless(incident, log):
         return []
-    if log.stream:
-        return stream(incident, log, deadline)
+    if log.stream or log.bundle:
+        return (fetch_bundle if log.bundle else stream)(incident, log, deadline)
     incident.progress.status(f"collecting {log.name}")
     try:
         data = _AGAIN(_read_log, inside, log, deadline.within(log.deadline))

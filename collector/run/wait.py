@@ -64,13 +64,17 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
     step = incident.playbook.steps.wait
     assert step is not None, "the playbook was checked: whoever sends an NMI waits"
     started = _elapsed(claimed_at)
-    watch = _Watch(LANGUAGES[incident.host.platform].while_down)
+    language = LANGUAGES[incident.host.platform]
+    able = incident.connections.able(incident.host.channels, language.capability)
+    watch = _Watch(language.while_down, blind=not able or not incident.playbook.steps.retrieve.dumps)
     while (now := _elapsed(claimed_at)) - started < step.deadline:
         seen = _sight(incident, watch, now)
         if seen is not None:
             ended = watch.judge(seen, now, step.grace)
             if ended is not None:
                 return ended
+        if watch.blind_since is not None and now - watch.blind_since >= step.grace:
+            break  # it is back, and more cannot be learned
         if watch.refused is not None:
             break  # a refused login is not tried again in this run, so nothing more can be learned
         time.sleep(step.every)
@@ -80,7 +84,9 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
 class _Watch:
     """What was seen so far, and what it means."""
 
-    def __init__(self, while_down: str = "") -> None:
+    def __init__(self, while_down: str = "", *, blind: bool = False) -> None:
+        self.blind = blind  # nobody can look inside, or is meant to
+        self.blind_since: float | None = None
         self._while_down = while_down
         self._heartbeats: list[str] = []  # each change of it
         self.back: float | None = None
@@ -112,6 +118,8 @@ class _Watch:
             reason = f"the host is back, but it does not let us in: {self.refused.message}"
         elif self.back is not None:
             reason = "the host is back, but it could not be read whether it left a dump"
+        elif self.blind_since is not None:
+            reason = f"{self.started_anew} was started anew, and nobody looks inside for a dump"
         elif self.started_anew:
             reason = f"{self.started_anew} was started anew, and nothing in it answers yet{self._pulse()}"
         elif self.ping_gap:
@@ -122,7 +130,8 @@ class _Watch:
                 "nothing changed after the NMI: the host neither crashed visibly nor came back"
                 f"{self._pulse()}"
             )
-        return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused)
+        back = self.back is not None or self.refused is not None or bool(self.started_anew)
+        return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused, back=back)
 
     def beat(self, heartbeat: str) -> None:
         """Take note of a guest's heartbeat, as its hypervisor sees it."""
@@ -148,6 +157,8 @@ class _Watch:
         moved = (when - first).total_seconds() > _CLOCK_SLACK  # by one clock alone, however wrong it is
         if moved or (datetime.now(UTC) - when).total_seconds() < elapsed - _CLOCK_SLACK:
             self.started_anew = self.started_anew or who
+            if self.blind and self.blind_since is None:
+                self.blind_since = elapsed
 
     def _end(self, look: Look, reason: str, dumps: tuple[RemoteFile, ...] = ()) -> Awaited:
         return Awaited(dumps, look.unfinished, reason, proved=True, ping_gap=self.ping_gap)
@@ -182,7 +193,7 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     watch.booted(seen.boot_time if seen else None, "the vCenter says that the host", elapsed)
     note = "" if services or ping == "answers" else _while_down(incident)
     look = None
-    if services and watch.refused is None:
+    if services and watch.refused is None and not watch.blind:
         try:
             look = _look(incident, elapsed)
             note = f"{len(look.dumps)} new dump(s)"

@@ -131,5 +131,6 @@ def value(node: Node, path: str, values: dict[str, Any] | None = None) -> Any:
     except AttributeError as error:
         raise vmodl.query.InvalidProperty(msg=f"Invalid property: {path}", name=path) from error
     if isinstance(found, list):
-        return kind(found) if found else None  # a plain list does not say of what
+        named = kind(found) if kind is not object and found else found  # a plain list does not say of what
+        return named or None
     return found

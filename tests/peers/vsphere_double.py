@@ -93,6 +93,9 @@ class VsphereDouble(Snapshots, SoapServer):
         self.cgi_delay = 0.2
         self.cgi_status = 200
         self.tickets: dict[str, str] = {}
+        self.bundle = b"\x1f\x8b" + bytes(range(256)) * 2000  # of every host
+        self.bundle_url = "https://*/downloads/vmsupport.tgz"
+        self.bundle_ranges = True
         self.events: list[tuple[str, Any]] = []
         self._timers: list[threading.Timer] = []
         self._methods: dict[str, Handler] = {
@@ -200,6 +203,7 @@ class VsphereDouble(Snapshots, SoapServer):
             searchIndex=vim.SearchIndex("SearchIndex"),
             eventManager=vim.event.EventManager("EventManager"),
             fileManager=vim.FileManager("FileManager"),
+            diagnosticManager=vim.DiagnosticManager("DiagMgr"),
         )
 
     def on_CurrentTime(self, call: Call, session: Session | None) -> Any:
@@ -349,6 +353,19 @@ class VsphereDouble(Snapshots, SoapServer):
 
     def on_DestroyCollector(self, call: Call, session: Session | None) -> None:
         del self.world.nodes[self._node(call.target).moid]
+
+    # DiagnosticManager
+
+    def on_GenerateLogBundles_Task(self, call: Call, session: Session | None) -> Any:
+        (host,) = [self._node(each) for each in call.arguments["host"]]
+
+        def pack() -> Any:
+            if host.connection != "connected":
+                raise vim.fault.LogBundlingFailed(msg="Failed to generate log bundles.")
+            info = vim.DiagnosticManager.BundleInfo(system=host.ref, url=self.bundle_url)
+            return vim.DiagnosticManager.BundleInfo.Array([info])
+
+        return self.start("GenerateLogBundles_Task", host, pack)
 
     # HostDatastoreBrowser
 

@@ -22,13 +22,18 @@ SEND_NMI = "HungVM:Send_NMI_To_Guest"
 
 
 def answer_file(double: VsphereDouble, path: str, session: Session | None, headers: Any) -> Answer:
-    """Answer a GET of /folder or of /cgi-bin/vm-support.cgi."""
+    """Answer a GET of /folder, of /downloads or of /cgi-bin/vm-support.cgi."""
     parts = urlsplit(path)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     if parts.path.startswith("/folder/"):
         if session is None:
             return 401, {"WWW-Authenticate": 'Basic realm="VMware HTTP server"'}, b""
         return _file(double, unquote(parts.path.removeprefix("/folder/")), query, headers.get("Range", ""))
+    if parts.path == urlsplit(double.bundle_url).path:
+        if session is None:
+            return 401, {}, b""
+        wanted = headers.get("Range", "") if double.bundle_ranges else ""
+        return _ranged(double.bundle, wanted)
     if parts.path == "/cgi-bin/vm-support.cgi":
         return _bundle(double, path, query, headers.get("Cookie", ""))
     return 404, {}, b""
@@ -44,6 +49,10 @@ def _file(double: VsphereDouble, path: str, query: dict[str, str], wanted: str) 
         return 404, {}, b""
     if double.file_status is not None:
         return double.file_status, {}, data
+    return _ranged(data, wanted)
+
+
+def _ranged(data: bytes, wanted: str) -> Answer:
     if not wanted:
         return 200, {"Accept-Ranges": "bytes"}, data
     start = int(wanted.removeprefix("bytes=").split("-")[0])

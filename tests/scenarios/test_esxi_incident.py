@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -194,3 +194,101 @@ def test_every_look_at_a_host_that_is_down_says_not_to_reset_it(
     kept = scene.case.path / "data" / "evidence"
     assert (kept / "waited-host.json").is_file(), "one last look from outside, once"
     assert [file.name for file in kept.glob("waited-power*")] == ["waited-power.json"]
+
+
+BUNDLE = {"name": "vm-support-by-vcenter.tgz", "bundle": True, "deadline": "10s"}
+INSTEAD = [*LOGS, {**BUNDLE, "unless": "version.txt"}]
+
+
+def come_back(scene: EsxiScene, esx03: EsxiHost) -> None:
+    """Let the vCenter see the host again as soon as the machine runs again."""
+    observe = scene.observe
+
+    def and_connect(*asked: object) -> object:
+        if scene.machine.nmis and scene.machine.now() is Life.RUNNING:
+            esx03.connection, esx03.power = "connected", "poweredOn"
+            esx03.booted = datetime.now(UTC)
+        return observe(*asked)  # type: ignore[arg-type]
+
+    scene.observe = and_connect  # type: ignore[method-assign, assignment]
+
+
+def test_no_bundle_is_made_where_the_shell_gave_the_log(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, vcenter=vcenter, logs=INSTEAD)
+    come_back(scene, esx03)
+    scene.collect()
+    assert scene.case is not None
+    assert (scene.case.path / "data" / "logs" / "version.txt").is_file()
+    assert vcenter.calls["GenerateLogBundles_Task"] == 0
+
+
+def test_the_bundle_comes_home_over_a_cut_where_the_shell_did_not_give_the_log(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, vcenter=vcenter, logs=INSTEAD)
+    dict.clear(scene.machine.commands)
+    come_back(scene, esx03)
+    vcenter.rules["GET /downloads"] = Rule(Trouble.CUT, times=1)
+    scene.collect()
+    assert scene.case is not None
+    kept = scene.case.path / "data" / "logs" / "vm-support-by-vcenter.tgz"
+    assert kept.read_bytes() == vcenter.bundle
+    assert vcenter.calls["GenerateLogBundles_Task"] == 1
+    offsets = [int(str(each["offset"])) for each in scene.events("copy.started")]
+    assert len(offsets) == 2
+    assert offsets[1] > 0
+
+
+def test_a_host_that_nobody_gets_into_gives_its_bundle_and_ends_in_time(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, vcenter=vcenter, logs=[BUNDLE])
+    scene.host = replace(scene.host, channels=())
+    come_back(scene, esx03)
+    result = scene.collect()
+    assert result.outcome is Outcome.TIMEOUT
+    assert "the vCenter says that the host was started anew, and nobody looks inside" in result.detail
+    assert "its support bundle is home: data/logs/vm-support-by-vcenter.tgz" in result.detail
+    assert len(scene.machine.nmis) == 1
+    (waited,) = [each for each in scene.events("stage.ended") if each["stage"] == "wait"]
+    assert float(str(waited["seconds"])) < 6
+
+
+def test_a_bundle_is_not_asked_for_while_the_host_is_down(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, script=Script(dump=None, comes_back=False), vcenter=vcenter, logs=[BUNDLE])
+    scene.collect()
+    assert vcenter.calls["GenerateLogBundles_Task"] == 0
+
+
+def test_a_bundle_that_was_made_is_not_made_again_by_resume(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, vcenter=vcenter, logs=INSTEAD)
+    dict.clear(scene.machine.commands)
+    come_back(scene, esx03)
+    vcenter.rules["GET /downloads"] = Rule(Trouble.STATUS)
+    scene.collect()
+    vcenter.rules.clear()
+    assert scene.case is not None
+    scene.collect(case=CaseFolder.open(scene.case.path))
+    kept = scene.case.path / "data" / "logs" / "vm-support-by-vcenter.tgz"
+    assert kept.read_bytes() == vcenter.bundle
+    assert vcenter.calls["GenerateLogBundles_Task"] == 1
+    assert len(scene.machine.nmis) == 1
+
+
+def test_a_privilege_that_lacks_for_the_bundle_is_a_row(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    scene = EsxiScene(tmp_path, vcenter=vcenter, logs=INSTEAD)
+    dict.clear(scene.machine.commands)
+    come_back(scene, esx03)
+    vcenter.denied.add("Global.Diagnostics")
+    scene.collect()
+    rows = {str(each["name"]): each for each in scene.events("artifact.missing")}
+    assert rows["vm-support-by-vcenter.tgz"]["outcome"] == str(Outcome.DENIED)
+    assert "Global.Diagnostics" in str(rows["vm-support-by-vcenter.tgz"]["detail"])

@@ -209,3 +209,26 @@ def test_a_playbook_does_not_change() -> None:
     playbook = Playbook.model_validate(WHOLE)
     with pytest.raises(ValidationError, match="frozen"):
         playbook.steps.wait.deadline = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        ({"name": "a.tgz", "bundle": True, "command": "x"}, "exactly one"),
+        ({"name": "a.tgz", "bundle": False}, "True"),
+        ({"name": "a.tgz", "bundle": True, "stream": True}, "only the output"),
+        ({"name": "a.tgz", "bundle": True, "unless": "b.tgz"}, "no log before"),
+        ({"name": "a.tgz", "bundle": True, "unless": "a.tgz"}, "no log before"),
+    ],
+)
+def test_a_bundle_is_a_log_of_its_own_kind(log: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Playbook.model_validate(changed([log], "steps", "retrieve", "logs"))
+
+
+def test_a_playbook_that_looks_for_no_dump_fetches_a_bundle() -> None:
+    document = changed([], "steps", "retrieve", "dumps")
+    with pytest.raises(ValidationError, match="where the 'dumps' lie, or fetch a 'bundle'"):
+        Playbook.model_validate(document)
+    document["steps"]["retrieve"]["logs"] = [{"name": "a.tgz", "bundle": True}]
+    assert Playbook.model_validate(document).steps.retrieve.dumps == ()
