@@ -94,6 +94,8 @@ def _sightings(line: Sequence[Entry]) -> Told:
     looks = f"{len(line)} looks" if len(line) > 1 else "One look"
     last = line[-1]
     seen = f"at last power {text(last, 'power')}, ping {text(last, 'ping')}"
+    if connection := text(last, "connection"):
+        seen += f", the vCenter says {connection}"
     services = text(last, "services") or text(last, "ssh")
     return f"{looks} at the waiting host", f"{seen}, {services or 'no service'} answering", "none"
 
@@ -144,9 +146,11 @@ def _triage(line: Sequence[Entry]) -> Told:
 
 def _copy(line: Sequence[Entry]) -> Told:
     entry = line[0]
-    start, whole = number(entry, "offset"), size(number(entry, "bytes"))
+    start, known = number(entry, "offset"), entry.data.get("bytes") is not None
+    whole = size(number(entry, "bytes")) if known else ""
     if start:
-        return f"Copying {text(entry, 'path')} goes on", f"from {size(start)} of {whole}", "none"
+        begun = f"from {size(start)} of {whole}" if known else f"from {size(start)}"
+        return f"Copying {text(entry, 'path')} goes on", begun, "none"
     return f"Copying {text(entry, 'path')}", whole, "none"
 
 
@@ -196,6 +200,8 @@ _WORDING: dict[str, Callable[[Sequence[Entry]], Told | None]] = {
     "dump.looked": _looked,
     "dump.checked": _checked,
     "dump.repaired": _simple("Mended on a copy: {path}", "none", "copy", "mended"),
+    "bundle.made": _simple("A support bundle was made: {name}", "none", "by", "url"),
+    "bundle.gone": _simple("The server does not keep it any more: {name}", "missing"),
     "copy.started": _copy,
     "triage": _triage,
     "notice": _simple("Warning", "uncertain", "text"),

@@ -4,18 +4,21 @@ One script for its `ash`, of builtins and of `esxcli ... get` and `list`, which 
 lines of `name=value` or `name!reason`, as of a Linux host.
 
 Sources: ESXCLI reference, namespaces system coredump, system settings, storage filesystem, hardware memory,
-vm process; Broadcom KB 344096 (NMI settings) and KB 337182 (the purple screen and its time-out).
+vm process; Broadcom KB 344096 (NMI settings) and KB 337182 (the purple screen and its time-out); the scripts
+of ESXi that extract a dump at boot and for vm-support (`esxcfg-dumppart`: -T tests for a dump, -n for one that
+nobody extracted, -t prints the partition, and -F means the file instead).
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from collector.adapters.base import Shell
 from collector.adapters.limits import Deadline
 from collector.errors import PeerFailedError
 from collector.facts import linux
-from collector.model.fact import Fact, Facts
+from collector.model.fact import Fact, Facts, value
 
 _OPTIONS = {
     "nmi_lint": "/Misc/NMILint1IntAction",
@@ -46,6 +49,12 @@ _FEW = (
     # The uptime comes in microseconds.
     "up=$(esxcli system stats uptime get 2>/dev/null) && echo uptime=$((up/1000000)); "
     "echo clock=$(date +%s); "
+    "p=$(esxcfg-dumppart -T -D active -n 2>/dev/null); f=$(esxcfg-dumppart -F -T -D active -n 2>/dev/null); "
+    'case "$f,$p" in '
+    'YES,*) echo "dump_slot=file $(esxcfg-dumppart -Ft 2>/dev/null)";; '
+    '*,YES) echo "dump_slot=partition $(esxcfg-dumppart -t 2>/dev/null)";; '
+    ",) echo 'dump_slot!the command failed';; "
+    "*) echo dump_slot=none;; esac; "
 )
 _REST = (
     "".join(f"tell {name} {command}; " for name, command in _REPORTS.items())
@@ -56,7 +65,7 @@ _REST = (
 )
 
 COMMAND = _TELL + _FEW + _REST
-"""The one command of an audit. A run that is waiting for the host asks for the uptime and the clock alone."""
+"""The one command of an audit. A run that waits for the host asks for uptime, clock and the dump's slot."""
 
 PURPLE_SCREEN = (
     "its purple screen may still be writing: do not reset it before it says 'FileDump: Successful' or "
@@ -64,15 +73,18 @@ PURPLE_SCREEN = (
 )
 """What holds while the host is down: writing takes up to an hour, and a reset loses the dump (KB 337182)."""
 
-_RUN = frozenset({"uptime", "clock"})
+_RUN = frozenset({"uptime", "clock", "dump_slot"})
 NAMES = frozenset({*_RUN, *_REPORTS, *_OPTIONS, "machines", "end"})
 """Every fact of `gather_all`."""
+
+_SLOT = re.compile(r"[A-Za-z0-9/._:-]{1,300}")
+"""A device with its partition, or a path on a datastore: it becomes part of a command that a person runs."""
 
 _LIMIT = 1024 * 1024  # bytes of one answer
 
 
 def gather(shell: Shell, source: str, deadline: Deadline) -> Facts:
-    """Read how long the host is up and what time it has; `source` names the channel in each fact.
+    """Read how long the host is up, its time, and what its slot holds; `source` names the channel in each.
 
     Raises:
         PeerFailedError: the host ran the command and said nothing we know.
@@ -97,10 +109,32 @@ def gather_all(shell: Shell, source: str, deadline: Deadline) -> Facts:
     return {name: facts.get(name) or Fact(name, None, source, now, why) for name in NAMES}
 
 
+def still_in_slot(facts: Facts) -> str:
+    """Where a dump lies that was not extracted, and the command that does it; nothing where there is none.
+
+    At boot nothing is extracted where /var/core is not on a datastore.
+    """
+    kind, _, told = (value(facts, "dump_slot") or "").partition(" ")
+    if kind not in ("file", "partition"):
+        return ""
+    slot = told.strip() if _SLOT.fullmatch(told.strip()) else "active"
+    if kind == "partition" and slot != "active" and not slot.startswith("/"):
+        slot = f"/vmfs/devices/disks/{slot}"
+    where = f"the dump {kind}" if slot == "active" else f"the dump {kind} {slot}"
+    file = "-F " if kind == "file" else ""
+    return (
+        f"a dump that nobody extracted lies in {where}, and the next crash overwrites it: "
+        f"esxcfg-dumppart {file}-C -D {slot} -n -z /vmfs/volumes/DATASTORE/zdump "
+        "(vm-support takes it along, too)"
+    )
+
+
 def _ask(shell: Shell, command: str, source: str, deadline: Deadline, wanted: frozenset[str]) -> Facts:
     result = shell.run(command, deadline, limit=_LIMIT)
     facts = linux.parse(result.stdout, source, datetime.now(UTC), wanted)
-    if any(fact.value for name, fact in facts.items() if name not in ("end", "clock", "machines")):
+    if any(
+        fact.value for name, fact in facts.items() if name not in ("end", "clock", "machines", "dump_slot")
+    ):
         return facts
     words = " ".join((result.stderr or result.stdout)[:100].decode("utf-8", "replace").split())
     raise PeerFailedError(

@@ -35,7 +35,8 @@ class Language:
 
     `few` are the facts that a run needs of a host that is barely alive, `all` those of an audit, by `names`.
     `dumps` are patterns of paths where the host says, in its facts, that its dumps go. `while_down` is what
-    a person must know as long as a host that was sent an NMI is down.
+    a person must know as long as a host that was sent an NMI is down. `in_slot` says of a dump that the host
+    has and that is no file yet.
     """
 
     capability: type[object]
@@ -44,6 +45,7 @@ class Language:
     names: frozenset[str]
     dumps: Callable[[Facts], tuple[str, ...]] = lambda facts: ()
     while_down: str = ""
+    in_slot: Callable[[Facts], str] = lambda facts: ""
 
 
 LANGUAGES: Mapping[Platform, Language] = {
@@ -51,7 +53,14 @@ LANGUAGES: Mapping[Platform, Language] = {
     Platform.WINDOWS: Language(
         PowerShell, windows.gather, windows.gather_all, windows.NAMES, windows.dump_patterns
     ),
-    Platform.ESXI: Language(Shell, esxi.gather, esxi.gather_all, esxi.NAMES, while_down=esxi.PURPLE_SCREEN),
+    Platform.ESXI: Language(
+        Shell,
+        esxi.gather,
+        esxi.gather_all,
+        esxi.NAMES,
+        while_down=esxi.PURPLE_SCREEN,
+        in_slot=esxi.still_in_slot,
+    ),
 }
 
 

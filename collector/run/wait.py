@@ -48,6 +48,8 @@ class Look:
     older: RemoteFile | None = None
     writer: str | None = None
     """The process that brings the dump to its place, where the platform can name it and it still runs."""
+    in_slot: str = ""
+    """Where a dump lies that is no file yet, and how it becomes one, in a person's words."""
 
     def rebooted(self, elapsed: float) -> bool:
         """True when the host booted after the NMI, `elapsed` seconds ago."""
@@ -173,6 +175,8 @@ def _why_none(look: Look, elapsed: float) -> str:
     if look.unfinished:
         names = ", ".join(file.path for file in look.unfinished)
         return f"the host crashed and rebooted, but its dump was not finished: {names}"
+    if look.in_slot:
+        return f"the host crashed and rebooted, and its dump is not in its place: {look.in_slot}"
     older = f"; the newest dump there, {look.older.path}, is older than the NMI" if look.older else ""
     return f"the host crashed and rebooted without leaving a dump{older}"
 
@@ -252,6 +256,7 @@ def _look(incident: Incident, elapsed: float) -> Look:
         ),
         older=max((d for d in dumps if d.modified < oldest), key=lambda d: d.modified, default=None),
         writer=value(facts, "dump_writer"),
+        in_slot=LANGUAGES[host.platform].in_slot(facts),
     )
 
 

@@ -292,3 +292,14 @@ def test_a_privilege_that_lacks_for_the_bundle_is_a_row(
     rows = {str(each["name"]): each for each in scene.events("artifact.missing")}
     assert rows["vm-support-by-vcenter.tgz"]["outcome"] == str(Outcome.DENIED)
     assert "Global.Diagnostics" in str(rows["vm-support-by-vcenter.tgz"]["detail"])
+
+
+def test_a_dump_that_stayed_in_its_slot_ends_with_the_command_that_extracts_it(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost
+) -> None:
+    told = "dump_slot=file /vmfs/volumes/5f3c-1/vmkdump/4C4C.dumpfile\n"
+    scene = EsxiScene(tmp_path, vcenter=vcenter, told=told)
+    result = scene.collect()
+    assert result.outcome is not Outcome.SUCCESS
+    assert "esxcfg-dumppart -F -C -D /vmfs/volumes/5f3c-1/vmkdump/4C4C.dumpfile -n" in result.detail
+    assert "without leaving a dump" not in result.detail

@@ -23,6 +23,7 @@ HEALTHY = {
     "hostname": "esx03.example.com",
     "uptime": "86400",
     "clock": "1795230765",
+    "dump_slot": "none",
     "coredump_partition": "   Active:\n   Configured:",
     "coredump_file": "   Active: /vmfs/volumes/5f3c-1/vmkdump/4C4C.dumpfile\n   Configured: /vmfs/x",
     "coredump_files": "Path Active Configured Size",

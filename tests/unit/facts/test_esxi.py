@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -71,3 +72,65 @@ def test_the_script_reads_and_changes_nothing() -> None:
     }
     assert verbs == set()
     assert HEALTHY.keys() == esxi.NAMES
+
+
+def slot(text: str) -> str:
+    facts = esxi.gather(Shell(answer(dump_slot=text)), "ssh", Deadline.after(1))
+    return esxi.still_in_slot(facts)
+
+
+def test_a_dump_that_nobody_extracted_is_told_with_the_command_that_does_it() -> None:
+    path = "/vmfs/volumes/5f3c-1/vmkdump/4C4C.dumpfile"
+    assert f"esxcfg-dumppart -F -C -D {path} -n -z /vmfs/volumes/DATASTORE/zdump" in slot(f"file {path}")
+    assert "-C -D /vmfs/devices/disks/mpx.vmhba32:C0:T0:L0:9 -n" in slot("partition mpx.vmhba32:C0:T0:L0:9")
+    whole = slot("partition /vmfs/devices/disks/naa.600508:7")
+    assert "-C -D /vmfs/devices/disks/naa.600508:7 -n" in whole
+    assert "-F" not in whole
+
+
+@pytest.mark.parametrize("text", ["none", "!the command failed", "FILE x", "yes"])
+def test_an_empty_slot_is_not_told(text: str) -> None:
+    assert slot(text) == ""
+
+
+@pytest.mark.parametrize(
+    "hostile", ["file", "file $(reboot)", "file /x; rm -rf /", "partition a b", "file \x1b[2J"]
+)
+def test_what_a_host_calls_its_slot_gets_into_no_command(hostile: str) -> None:
+    assert "-D active -n" in slot(hostile)
+
+
+@pytest.mark.parametrize(
+    ("file", "partition", "told"),
+    [
+        ("YES", "NO", "dump_slot=file /vmfs/x.dumpfile"),
+        ("NO", "YES", "dump_slot=partition naa.1:7"),
+        ("YES", "YES", "dump_slot=file /vmfs/x.dumpfile"),
+        ("NO", "NO", "dump_slot=none"),
+        ("", "NO", "dump_slot=none"),
+        ("", "", "dump_slot!the command failed"),
+    ],
+)
+def test_the_slot_is_asked_for_by_options_that_only_test(
+    tmp_path: Path, file: str, partition: str, told: str
+) -> None:
+    tool = tmp_path / "esxcfg-dumppart"
+    tool.write_text(
+        f"""#!/bin/sh
+echo "$*" >> {tmp_path}/asked
+case "$*" in
+"-F -T -D active -n") echo {file};; "-T -D active -n") echo {partition};;
+-Ft) echo /vmfs/x.dumpfile;; -t) echo naa.1:7;; *) echo unexpected;; esac
+"""
+    )
+    tool.chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", esxi.COMMAND],
+        capture_output=True,
+        check=False,
+        timeout=30,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )
+    assert told in done.stdout.decode().splitlines()
+    asked = set((tmp_path / "asked").read_text().splitlines())
+    assert asked <= {"-F -T -D active -n", "-T -D active -n", "-Ft", "-t"}

@@ -88,3 +88,12 @@ def test_a_host_that_stays_down_is_not_to_be_reset_while_it_may_be_writing() -> 
     watch = _Watch(PURPLE_SCREEN)
     watch.ping_gap = True
     assert "do not reset it before it says 'FileDump: Successful'" in watch.give_up().reason
+
+
+def test_a_dump_that_stayed_in_its_slot_is_not_called_none() -> None:
+    watch = _Watch()
+    assert watch.judge(Look(uptime=20.0, in_slot="it lies in X: do Y"), 300.0, GRACE) is None
+    ended = watch.judge(Look(uptime=81.0, in_slot="it lies in X: do Y"), 361.0, GRACE)
+    assert ended is not None
+    assert ended.reason.endswith("its dump is not in its place: it lies in X: do Y")
+    assert "without leaving" not in ended.reason
