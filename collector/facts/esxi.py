@@ -5,8 +5,8 @@ lines of `name=value` or `name!reason`, as of a Linux host.
 
 Sources: ESXCLI reference, namespaces system coredump, system settings, storage filesystem, hardware memory,
 vm process; Broadcom KB 344096 (NMI settings) and KB 337182 (the purple screen and its time-out); the scripts
-of ESXi that extract a dump at boot and for vm-support (`esxcfg-dumppart`: -T tests for a dump, -n for one that
-nobody extracted, -t prints the partition, and -F means the file instead).
+of ESXi that extract a dump at boot and for vm-support (`esxcfg-dumppart`: -T tests for a dump, -n for one
+that nobody extracted, -t prints the partition, and -F means the file instead).
 """
 
 from __future__ import annotations
