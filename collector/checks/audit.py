@@ -144,6 +144,7 @@ _ESXI: Mapping[str, Rule] = {
     "ECD-3": esxi.warns,
     "ETG-1": esxi.extracted,
     "ETG-2": esxi.room,
+    "ETG-3": esxi.slot_is_free,
     "EPR-1": esxi.proven,
     "ESV-1": esxi.stays_purple,
     "ESV-2": esxi.machines,

@@ -96,6 +96,21 @@ FITS = (
         _EXTRACTION,
     ),
     Check(
+        "ETG-3",
+        "No dump of an earlier crash waits in the slot",
+        Link.FITS,
+        Severity.MEDIUM,
+        "A dump that was not extracted at boot stays in its slot, and the next crash overwrites it there.",
+        "Extract it to a datastore with room: one of the two commands finds it.",
+        _EXTRACTION,
+        {
+            None: (
+                "esxcfg-dumppart -F -C -D active -n -z /vmfs/volumes/DATASTORE/zdump",
+                "esxcfg-dumppart -C -D active -n -z /vmfs/volumes/DATASTORE/zdump",
+            )
+        },
+    ),
+    Check(
         "EPR-1",
         "Has this host dumped before?",
         Link.FITS,

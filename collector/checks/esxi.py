@@ -93,6 +93,18 @@ def room(facts: Facts) -> Verdict | None:
     return good("ETG-2", text) if free >= _EXTRACTION_BYTES else bad("ETG-2", text)
 
 
+def slot_is_free(facts: Facts) -> Verdict | None:
+    """ETG-3."""
+    slot = value(facts, "dump_slot")
+    if slot is None:
+        return unknown("ETG-3", facts, "dump_slot")
+    if slot == "none":
+        return good("ETG-3", "no dump waits in its slot")
+    return bad(
+        "ETG-3", f"a dump that nobody extracted lies in its slot ({slot}): the next crash overwrites it"
+    )
+
+
 def stays_purple(facts: Facts) -> Verdict | None:
     """ESV-1: when the time-out begins to count is not documented, so it has to outlast the dump."""
     seconds = option(facts, "blue_screen_timeout")

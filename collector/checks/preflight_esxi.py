@@ -14,6 +14,7 @@ from collector.model.verdict import Level, Verdict
 _RULES: dict[str, tuple[str, Callable[[Facts], Verdict | None]]] = {
     "coredump-place": ("coredump_file", esxi.place_for_dump),
     "coredump-allowed": ("minimal_panic", esxi.may_dump),
+    "dump-slot": ("dump_slot", esxi.slot_is_free),
     "nmi-panics": ("nmi_lint", esxi.nmi_panics),
     "purple-screen-stays": ("blue_screen_timeout", esxi.stays_purple),
 }
