@@ -124,6 +124,8 @@ def machines(facts: Facts) -> Verdict | None:
         return unknown("ESV-2", facts, "machines")
     by = " as its vCenter knows it" if own is None else ""
     aside = "; it is in maintenance mode" if value(facts, "vcenter_maintenance") == "yes" else ""
+    if value(facts, "vcenter_connection") not in (None, "connected"):
+        aside += f"; the vCenter says {value(facts, 'vcenter_connection')}"
     return good("ESV-2", f"{count:.0f} virtual machines run on it{by} and go down with it{aside}")
 
 

@@ -81,7 +81,9 @@ def ask_controllers(host: Host, connections: Connections, deadline: Deadline) ->
     """
     views = connections.able(host.controllers, HostView)
     others = tuple(each for each in host.controllers if each not in views)
-    looking = beside(lambda: [_look_from(host, each, connections, deadline) for each in views])
+    looking = (
+        beside(lambda: [_look_from(host, each, connections, deadline) for each in views]) if views else None
+    )
     answers: list[ControllerAnswer] = []
     for endpoint, login in connections.in_turn(others, Power, deadline):
         try:
@@ -94,7 +96,7 @@ def ask_controllers(host: Host, connections: Connections, deadline: Deadline) ->
             continue
         answers.append(ControllerAnswer(endpoint.identity, Outcome.SUCCESS, power, crash, guest=guest))
         break
-    return answers + looking()
+    return answers + (looking() if looking else [])
 
 
 def seen_by_vcenter(answers: Sequence[ControllerAnswer]) -> HostState | None:

@@ -36,7 +36,7 @@ class Language:
     `few` are the facts that a run needs of a host that is barely alive, `all` those of an audit, by `names`.
     `dumps` are patterns of paths where the host says, in its facts, that its dumps go. `while_down` is what
     a person must know as long as a host that was sent an NMI is down. `in_slot` says of a dump that the host
-    has and that is no file yet.
+    has and that is no file yet. `ignores` is the setting by which its kernel takes no notice of an NMI.
     """
 
     capability: type[object]
@@ -44,12 +44,15 @@ class Language:
     all: Gather
     names: frozenset[str]
     dumps: Callable[[Facts], tuple[str, ...]] = lambda facts: ()
+    ignores: str = ""
     while_down: str = ""
     in_slot: Callable[[Facts], str] = lambda facts: ""
 
 
 LANGUAGES: Mapping[Platform, Language] = {
-    Platform.LINUX: Language(Shell, linux.gather, linux.gather_all, linux_script.NAMES),
+    Platform.LINUX: Language(
+        Shell, linux.gather, linux.gather_all, linux_script.NAMES, ignores="kernel.unknown_nmi_panic=0"
+    ),
     Platform.WINDOWS: Language(
         PowerShell, windows.gather, windows.gather_all, windows.NAMES, windows.dump_patterns
     ),
@@ -58,6 +61,7 @@ LANGUAGES: Mapping[Platform, Language] = {
         esxi.gather,
         esxi.gather_all,
         esxi.NAMES,
+        ignores="Misc.NMILint1IntAction=3",
         while_down=esxi.PURPLE_SCREEN,
         in_slot=esxi.still_in_slot,
     ),

@@ -22,7 +22,7 @@ from collector.probe.targets import targets_for
 from collector.run.examine import ask_controllers, seen_by_vcenter
 from collector.run.history import last_answer
 from collector.run.incident import Awaited, Incident
-from collector.run.inside import LANGUAGES, Inside
+from collector.run.inside import LANGUAGES, Inside, Language
 from collector.run.remote import find
 
 _CLOCK_SLACK = 120.0
@@ -68,7 +68,7 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
     started = _elapsed(claimed_at)
     language = LANGUAGES[incident.host.platform]
     able = incident.connections.able(incident.host.channels, language.capability)
-    watch = _Watch(language.while_down, blind=not able or not incident.playbook.steps.retrieve.dumps)
+    watch = _Watch(language, blind=not able or not incident.playbook.steps.retrieve.dumps)
     while (now := _elapsed(claimed_at)) - started < step.deadline:
         seen = _sight(incident, watch, now)
         if seen is not None:
@@ -86,10 +86,10 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
 class _Watch:
     """What was seen so far, and what it means."""
 
-    def __init__(self, while_down: str = "", *, blind: bool = False) -> None:
+    def __init__(self, language: Language, *, blind: bool = False) -> None:
+        self._language = language
         self.blind = blind  # nobody can look inside, or is meant to
         self.blind_since: float | None = None
-        self._while_down = while_down
         self._heartbeats: list[str] = []  # each change of it
         self.back: float | None = None
         self._rebooted = False
@@ -112,7 +112,7 @@ class _Watch:
             return self._end(look, f"the host is back with {names}", look.dumps)
         if look.dumps or elapsed - self.back < grace:
             return None
-        return self._end(look, _why_none(look, elapsed))
+        return self._end(look, _why_none(look, elapsed, self._language))
 
     def give_up(self) -> Awaited:
         """What to say when the deadline, or a refused login, ended it."""
@@ -125,7 +125,7 @@ class _Watch:
         elif self.started_anew:
             reason = f"{self.started_anew} was started anew, and nothing in it answers yet{self._pulse()}"
         elif self.ping_gap:
-            advice = f"; {self._while_down}" if self._while_down else ""
+            advice = f"; {self._language.while_down}" if self._language.while_down else ""
             reason = f"the host crashed (its ping stopped) and did not come back{self._pulse()}{advice}"
         else:
             reason = (
@@ -162,15 +162,24 @@ class _Watch:
             if self.blind and self.blind_since is None:
                 self.blind_since = elapsed
 
+    def answers(self, elapsed: float) -> None:
+        """Take note that services answer: where nobody looks inside, all that tells that the host is back."""
+        if self.blind and self.ping_gap and self.blind_since is None:
+            self.blind_since = elapsed
+            self.started_anew = (
+                self.started_anew or "its services, which were gone and answer, say that the host"
+            )
+
     def _end(self, look: Look, reason: str, dumps: tuple[RemoteFile, ...] = ()) -> Awaited:
         return Awaited(dumps, look.unfinished, reason, proved=True, ping_gap=self.ping_gap)
 
 
-def _why_none(look: Look, elapsed: float) -> str:
+def _why_none(look: Look, elapsed: float, language: Language) -> str:
     if not look.rebooted(elapsed):
+        perhaps = f" ({language.ignores}?)" if language.ignores else ""
         return (
-            "the host answers again and has not rebooted since the NMI: the kernel ignored it "
-            "(kernel.unknown_nmi_panic=0?) or it never arrived"
+            f"the host answers again and has not rebooted since the NMI: the kernel ignored it{perhaps} "
+            "or it never arrived"
         )
     if look.unfinished:
         names = ", ".join(file.path for file in look.unfinished)
@@ -195,6 +204,8 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
         watch.beat(guest.heartbeat)
     watch.booted(guest.boot_time if guest else None, "the hypervisor says that the machine", elapsed)
     watch.booted(seen.boot_time if seen else None, "the vCenter says that the host", elapsed)
+    if services:
+        watch.answers(elapsed)
     note = "" if services or ping == "answers" else _while_down(incident)
     look = None
     if services and watch.refused is None and not watch.blind:

@@ -12,9 +12,10 @@ import pytest
 from pyVmomi import vim
 
 from collector.adapters.esxi_host import EsxiHostEndpoint
-from collector.adapters.fake import FakeEndpoint, Life, Script
+from collector.adapters.fake import FakeChannel, FakeEndpoint, Life, Script
 from collector.adapters.registry import Connections
 from collector.case.folder import CaseFolder
+from collector.errors import LoginRefusedError
 from collector.model.host import Host, Platform
 from collector.model.result import HostResult, Outcome
 from collector.playbook.schema import Playbook
@@ -303,3 +304,21 @@ def test_a_dump_that_stayed_in_its_slot_ends_with_the_command_that_extracts_it(
     assert result.outcome is not Outcome.SUCCESS
     assert "esxcfg-dumppart -F -C -D /vmfs/volumes/5f3c-1/vmkdump/4C4C.dumpfile -n" in result.detail
     assert "without leaving a dump" not in result.detail
+
+
+def test_a_host_whose_shell_refuses_us_gives_its_bundle(
+    tmp_path: Path, vcenter: VsphereDouble, esx03: EsxiHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(channel: FakeChannel) -> FakeChannel:
+        raise LoginRefusedError("the host refused the login", hint="Correct the credential.")
+
+    scene = EsxiScene(tmp_path, vcenter=vcenter, logs=INSTEAD)
+    come_back(scene, esx03)
+    monkeypatch.setattr(FakeChannel, "__enter__", refuse)
+    result = scene.collect()
+    assert result.outcome is Outcome.DENIED
+    assert "it does not let us in" in result.detail
+    assert "its support bundle is home" in result.detail
+    assert scene.case is not None
+    kept = scene.case.path / "data" / "logs" / "vm-support-by-vcenter.tgz"
+    assert kept.read_bytes() == vcenter.bundle

@@ -126,12 +126,16 @@ def test_preflight_says_how_many_machines_the_vcenter_sees_go_down() -> None:
 def test_the_audit_takes_the_vcenters_count_where_the_host_does_not_tell() -> None:
     seen = {
         name: Fact(name, text, "vsphere", NOW)
-        for name, text in (("vcenter_machines", "7"), ("vcenter_maintenance", "yes"))
+        for name, text in (
+            ("vcenter_machines", "7"),
+            ("vcenter_maintenance", "yes"),
+            ("vcenter_connection", "notResponding"),
+        )
     }
     told = RULES[Platform.ESXI]["ESV-2"]({**facts({"machines": FAILED}), **seen})
     assert told is not None
     assert told.reason.startswith("7 virtual machines run on it as its vCenter knows it")
-    assert "maintenance mode" in told.reason
+    assert told.reason.endswith("; it is in maintenance mode; the vCenter says notResponding")
     own = RULES[Platform.ESXI]["ESV-2"]({**facts({}), **seen})
     assert own is not None
     assert own.reason.startswith("12 virtual machines run on it and")
