@@ -201,7 +201,7 @@ def _from_outside(incident: Incident, awaited: Awaited) -> Awaited:
     """What can be had of a host that nobody can look into: a last look, once, and its support bundle."""
     with _stage(incident, "evidence"):
         collect_evidence(incident, "evidence", "waited")
-    if not awaited.back:
+    if not awaited.back or not any(log.bundle for log in incident.playbook.steps.retrieve.logs):
         return awaited
     with _stage(incident, "retrieve"):
         home = retrieve_from_outside(incident)
