@@ -237,7 +237,7 @@ def log_in(endpoint: VsphereServer, credential: Credential | None, deadline: Dea
 
 
 def log_in_to_rest(
-    endpoint: VsphereEndpoint, credential: Credential | None, api_version: str, deadline: Deadline
+    endpoint: VsphereServer, credential: Credential | None, api_version: str, deadline: Deadline
 ) -> RestSession:
     """A session with the REST side of the endpoint's vCenter; `close` it.
 
@@ -250,7 +250,7 @@ def log_in_to_rest(
     return RestSession(endpoint.server, user, reveal(password), api_version, deadline)
 
 
-def _named(endpoint: VsphereEndpoint, credential: Credential | None) -> tuple[str, SecretRef]:
+def _named(endpoint: VsphereServer, credential: Credential | None) -> tuple[str, SecretRef]:
     if credential is None or credential.username is None or credential.password is None:
         raise InventoryError(
             f"the endpoint {endpoint.identity} needs a credential with `username` and `password`",
