@@ -29,6 +29,51 @@ _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
         "this account may not run commands over WinRM at {url}{words}",
         "Make it a member of Administrators, or of Remote Management Users, on the host.",
     ),
+    "account": (
+        LoginRefusedError,
+        "the KDC refused the login for {url}{words}",
+        "The account is unknown, expired, locked or disabled, or its password wrong or too old: try `kinit`.",
+    ),
+    "ticket": (
+        LoginRefusedError,
+        "no Kerberos ticket for {url}{words}",
+        "Run `kinit USER@REALM` as the user who runs this, or give the credential a password. See `klist`.",
+    ),
+    "clock": (
+        LoginRefusedError,
+        "Kerberos refuses the login at {url}, for the clocks differ{words}",
+        "Set this machine's clock, the host's and the KDC's: they may be five minutes apart.",
+    ),
+    "service": (
+        LoginRefusedError,
+        "Kerberos knows no WinRM service by the name in {url}{words}",
+        "As `address`, give the full name that the directory knows, no IP address; krb5.conf maps its realm.",
+    ),
+    "realm": (
+        LoginRefusedError,
+        "Kerberos does not know the realm for {url}{words}",
+        "Name the realm in capitals, and its KDC and domain in krb5.conf; or the user as USER@REALM.",
+    ),
+    "kdc": (
+        UnreachableError,
+        "no KDC answers for {url}{words}",
+        "Check `kinit`, krb5.conf and DNS; a credential for the transport ntlm needs no KDC here.",
+    ),
+    "kerberos": (
+        LoginRefusedError,
+        "Kerberos failed for {url}{words}",
+        "Try `kinit`, and `kvno HTTP/HOST`, as the user who runs this. It was tried once.",
+    ),
+    "scheme": (
+        LoginRefusedError,
+        "WinRM at {url} takes no login by {transport}; it offers{words}",
+        "Allow it there (`winrm get winrm/config/service/auth`), or choose another `transport`.",
+    ),
+    "unproved": (
+        HostKeyError,
+        "what answers at {url} did not prove by {transport} who it is{words}",
+        "Somebody may stand in between. For CredSSP, the host needs the update for CVE-2018-0886 (2018).",
+    ),
     "certificate": (
         HostKeyError,
         "the certificate of {url} is not proved{words}",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from collector.adapters.winrm_certificate import require_pair
 from collector.adapters.winrm_session import Target
 from collector.errors import ConfigError
 from collector.model.host import Credential, Endpoint
@@ -30,7 +31,7 @@ class WinrmSettings(Endpoint):
         description="HTTPS. Without it, the transport encrypts each message; nothing goes in the clear.",
     )
     transport: Literal["ntlm", "kerberos", "credssp", "certificate", "basic"] = Field(
-        default="ntlm", description="How to log in. Certificate and basic need TLS."
+        default="ntlm", description="How to log in. Certificate, basic and credssp need TLS."
     )
     ca_file: Path | None = Field(
         default=None,
@@ -43,7 +44,8 @@ class WinrmSettings(Endpoint):
     )
     insecure_accept_any_certificate: bool = Field(
         default=False,
-        description="Log in to whoever answers at this address. Whoever that is gets the login.",
+        description="Log in to whoever answers at this address. Whoever that is gets the login, and by "
+        "credssp the password; only with this does credssp go without TLS.",
     )
 
     @model_validator(mode="before")
@@ -57,6 +59,11 @@ class WinrmSettings(Endpoint):
     def _nothing_in_the_clear(self) -> Self:
         if not self.tls and self.transport in ("certificate", "basic"):
             raise ValueError(f"the transport {self.transport} needs `tls: true`")
+        if not self.tls and self.transport == "credssp" and not self.insecure_accept_any_certificate:
+            raise ValueError(
+                "the transport credssp hands over the password, so it needs `tls: true`, to prove the host; "
+                "or `insecure_accept_any_certificate: true`, to risk it"
+            )
         if self.transport == "certificate" and self.certificate is None:
             raise ValueError("the transport certificate needs the key `certificate`")
         return self
@@ -69,6 +76,8 @@ class WinrmSettings(Endpoint):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user must be told of such an endpoint."""
+        if self.insecure_accept_any_certificate and self.transport == "credssp":
+            return (f"no certificate of {self.url} is verified: whoever answers there may get the PASSWORD",)
         if self.tls and self.insecure_accept_any_certificate:
             return (f"the certificate of {self.url} is NOT verified: whoever answers there gets the login",)
         return ()
@@ -108,8 +117,18 @@ def _login(settings: WinrmSettings, credential: Credential | None) -> tuple[str,
                 f"the endpoint {settings.identity} needs a credential whose `private_key` is a file",
                 hint="Give it `private_key: file:PATH`, without a passphrase, and `chmod 600` that file.",
             )
-        reveal(key)  # for what it refuses: a file that is absent, or that others may read
+        assert settings.certificate is not None
+        require_pair(settings.certificate, reveal(key), settings.identity)
         return "", "", str(key.base / Path(key.locator).expanduser())
+    if settings.transport == "kerberos":
+        user = (credential.username if credential else None) or ""
+        if "\\" in user:
+            raise ConfigError(
+                f"the endpoint {settings.identity} logs in by Kerberos, which knows no DOMAIN\\user",
+                hint="Write the user as USER@REALM, the realm in capitals.",
+            )
+        if credential is None or credential.password is None:
+            return user, "", None  # there is a ticket
     if credential is None or not credential.username or credential.password is None:
         raise ConfigError(
             f"the endpoint {settings.identity} needs a credential with `username` and `password`",

@@ -5,7 +5,7 @@ What is done in place of pywinrm 0.5.0, and why:
 * Redirects are not followed, and a proxy's demand for a login (407) is not answered: both would hand the
   request, or the login, to somebody else.
 * Over HTTP nothing is sent before message encryption stands, and no answer is believed that was not sealed.
-* One login a session. A 401 that comes later is not answered with the credential again.
+* One login a session, by `winrm_login`. A 401 that comes later is not answered with the credential again.
 * Answers are bounded. Neither proxies nor CAs nor logins are taken from the environment.
 """
 
@@ -13,21 +13,17 @@ from __future__ import annotations
 
 import ssl
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
-from winrm.exceptions import (
-    InvalidCredentialsError,
-    WinRMError,
-    WinRMOperationTimeoutError,
-    WinRMTransportError,
-    WSManFaultError,
-)
+from winrm.exceptions import WinRMOperationTimeoutError, WinRMTransportError
 from winrm.protocol import Protocol
+
+from collector.adapters.winrm_failure import Failure
+from collector.adapters.winrm_login import UNAUTHORIZED, Answer, Sealing, log_in
 
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of one answer; we ask for envelopes of 150 KiB, and sealing adds little."""
@@ -35,10 +31,7 @@ MAX_ANSWER = 4 * 1024 * 1024
 MAX_REFUSAL = 64 * 1024
 """Bytes of the body of a 401, which is read into memory by the libraries beneath."""
 
-ACCESS_DENIED = 5
-"""Code of a WSManFault (winerror.h)."""
-
-UNAUTHORIZED, PROXY_LOGIN = 401, 407
+PROXY_LOGIN = 407
 
 _IDENTIFY = (
     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
@@ -47,14 +40,7 @@ _IDENTIFY = (
 )
 """DSP0226 section 11."""
 
-
-class Failure(Exception):  # noqa: N818 - it is told to the parent, which makes errors of it
-    """What went wrong, by one of the kinds that `winrm_session` knows."""
-
-    def __init__(self, kind: str, words: str) -> None:
-        super().__init__(kind, words)
-        self.kind = kind
-        self.words = words
+_NO_WINRM = "it does not answer as WinRM does"
 
 
 class Conversation:
@@ -64,9 +50,10 @@ class Conversation:
     """Raised by `get_command_output_raw` when the command wrote nothing for as long as a Receive waits."""
 
     def __init__(self, target: Mapping[str, Any]) -> None:
+        self._target = target
         self._encrypts = not target["url"].startswith("https:")
-        self._ntlm = target["transport"] == "ntlm"
         self._logged_in = False
+        self._certificate: bytes | None = None
         self._adapter = _Direct(target["ca_file"], target["verify"])
         self.protocol = Protocol(
             endpoint=target["url"],
@@ -77,16 +64,25 @@ class Conversation:
             cert_key_pem=target["key"],
             ca_trust_path=target["ca_file"],
             server_cert_validation="validate" if target["verify"] else "ignore",
-            message_encryption="always" if self._encrypts else "auto",
             proxy=None,
         )
         self._transport = self.protocol.transport
         self._transport._send_message_request = self._send  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
-        self._transport.build_session()
-        if self._encrypts and (self._transport.encryption is None or not self._logged_in):
-            raise Failure("clear", "")
+        transport = self._target["transport"]
+        if transport in ("basic", "certificate"):
+            self._transport.build_session()
+        else:
+            session = self._transport.session = requests.Session()
+            session.headers.update(self._transport.default_headers)
+            session.verify = self._target["verify"]
+            context = log_in(self._target, self._ask)
+            self._logged_in = True
+            if self._encrypts:
+                self._transport.encryption = Sealing(session, transport, context)
+        if self._encrypts and self._transport.encryption is None:
+            raise Failure("clear")
         return self
 
     def __exit__(
@@ -98,43 +94,77 @@ class Conversation:
         """How long the next operation may take on the server. Raises: Failure."""
         left = until - time.monotonic()
         if left <= 0:
-            raise Failure("late", "")
+            raise Failure("late")
         self.protocol.operation_timeout_sec = max(1, min(longest, int(left)))
         self._transport.read_timeout_sec = self.protocol.operation_timeout_sec + 10
 
     def identify(self) -> None:
         """Ask who is there: the smallest request that needs a login. Raises: Failure, WinRMError."""
         if b"IdentifyResponse" not in self.protocol.send_message(_IDENTIFY):
-            raise Failure("foreign", "it does not answer as WinRM does")
+            raise Failure("foreign", _NO_WINRM)
+
+    def _ask(self, authorization: str | None) -> Answer:
+        """Put one message of a login on the wire. Over HTTP it has no body: nothing could seal it yet."""
+        session = self._transport.session
+        assert session is not None
+        request = session.prepare_request(
+            requests.Request("POST", self._target["url"], data=None if self._encrypts else _IDENTIFY)
+        )
+        if authorization is not None:
+            request.headers["Authorization"] = authorization
+        response = self._exchange(session, request)
+        if response.status_code != UNAUTHORIZED:
+            self._require_success(response)
+            self._require_winrm(response.content)
+        fields = response.raw.headers.getlist("WWW-Authenticate")
+        told = [part.strip() for field in fields for part in field.split(",")]
+        return Answer(response.status_code, tuple(told), self._certificate)
 
     def _send(
         self, session: requests.Session, prepared_request: requests.PreparedRequest
     ) -> requests.Response:
-        """Put one request on the wire, log in if it is the first, and take in a bounded answer."""
-        request = prepared_request
+        """Put one request of pywinrm's on the wire, sealed where that must be, and take in its answer."""
+        if self._encrypts and not _is_sealed(prepared_request.headers):
+            raise Failure("clear")
+        response = self._exchange(session, prepared_request)
+        if response.status_code == UNAUTHORIZED:
+            raise Failure("lost" if self._logged_in else "refused")
+        self._require_success(response)
+        if self._encrypts and response.content and not _is_sealed(response.headers):
+            raise Failure("foreign", f"it answers in the clear with HTTP {response.status_code}")
+        self._logged_in = True
+        return response
+
+    def _exchange(self, session: requests.Session, request: requests.PreparedRequest) -> requests.Response:
+        """Put one request on the wire, and take in a bounded answer."""
         session.trust_env = False
         session.mount("http://", self._adapter)
         session.mount("https://", self._adapter)
-        if self._encrypts and request.body and not _is_sealed(request.headers):
-            raise Failure("clear", "")
-        if self._ntlm and self._logged_in:
-            request.hooks["response"] = []
         response = session.send(
             request, timeout=self._transport.read_timeout_sec, allow_redirects=False, stream=True
         )
+        connection = getattr(response.raw.connection, "sock", None)
+        self._certificate = connection.getpeercert(True) if isinstance(connection, ssl.SSLSocket) else None
         response._content = _bounded(response)
-        if response.status_code == UNAUTHORIZED:
-            raise Failure("lost" if self._logged_in else "refused", "")
         if response.is_redirect:
             raise Failure("foreign", f"it sends us elsewhere with HTTP {response.status_code}")
-        sealed = _is_sealed(response.headers)
-        if not response.ok:
-            text = self._transport._get_message_response_text(response) if sealed else response.content
-            raise WinRMTransportError("http", response.status_code, text.decode("utf-8", "replace"))
-        if self._encrypts and response.content and not sealed:
-            raise Failure("foreign", f"it answers in the clear with HTTP {response.status_code}")
-        self._logged_in = not self._ntlm or bool(getattr(session.auth, "session_security", None))
         return response
+
+    def _require_winrm(self, content: bytes) -> None:
+        """Raises: Failure: nobody answers so who was asked with `_IDENTIFY`, or over HTTP with nothing."""
+        if self._encrypts and content:
+            raise Failure("foreign", "it answers in the clear")
+        if not self._encrypts and b"IdentifyResponse" not in content:
+            raise Failure("foreign", _NO_WINRM)
+
+    def _require_success(self, response: requests.Response) -> None:
+        """Raises: WinRMTransportError: the answer is an error; pywinrm looks for a fault in its text."""
+        if not response.ok:
+            sealed = self._transport.encryption is not None and _is_sealed(response.headers)
+            text = self._transport._get_message_response_text(response) if sealed else b""
+            if not self._encrypts:
+                text = response.content
+            raise WinRMTransportError("http", response.status_code, text.decode("utf-8", "replace"))
 
 
 class _Direct(HTTPAdapter):
@@ -158,49 +188,6 @@ class _Direct(HTTPAdapter):
         if response.status_code == UNAUTHORIZED and not (length.isdigit() and int(length) <= MAX_REFUSAL):
             raise Failure("foreign", "it refuses the login at endless length")
         return response
-
-
-def explain(error: Exception) -> Failure:
-    """Make a failure of whatever pywinrm and the libraries beneath it raise."""
-    kind, words = "peer", f"{type(error).__name__}: {error}"
-    match error:
-        case Failure():
-            return error
-        case InvalidCredentialsError():
-            kind, words = "refused", ""
-        case WSManFaultError():
-            kind = "forbidden" if error.wsman_fault_code == ACCESS_DENIED else "peer"
-            words = f"{error.reason} (WSManFault {error.wsman_fault_code})"
-        case WinRMTransportError():
-            kind, words = "status", f"HTTP {error.code}"
-        case WinRMOperationTimeoutError() | requests.Timeout():
-            kind, words = "silent", ""
-        case requests.ConnectionError():
-            return _connection_failure(error)
-        case ET.ParseError() | StopIteration() | PermissionError():
-            kind, words = "foreign", "it does not answer as WinRM does"
-        case WinRMError() if "not installed" in str(error):
-            kind, words = "extra", str(error)
-        case _ if "kerberos" in type(error).__module__:
-            kind, words = "refused", str(error)
-    return Failure(kind, words)
-
-
-def _connection_failure(error: requests.ConnectionError) -> Failure:
-    words = _innermost(error)
-    if "CERTIFICATE_VERIFY_FAILED" in words:
-        return Failure("certificate", words)
-    return Failure("foreign" if isinstance(error, requests.exceptions.SSLError) else "unreachable", words)
-
-
-def _innermost(error: BaseException) -> str:
-    """The operating system's or OpenSSL's own words, without the layers of libraries around them."""
-    inner: BaseException | None = error
-    while inner is not None:
-        error = inner
-        parts = (getattr(error, "reason", None), *error.args, error.__cause__)
-        inner = next((part for part in parts if isinstance(part, BaseException)), None)
-    return str(error)
 
 
 def _is_sealed(headers: Mapping[str, Any]) -> bool:

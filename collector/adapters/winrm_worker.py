@@ -28,7 +28,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from collector.adapters.winrm_transport import Conversation, explain
+from collector.adapters.winrm_failure import explain
+from collector.adapters.winrm_transport import Conversation
 
 CLOSING_S = 2.0
 """Seconds to tidy up on the host once the parent is gone."""

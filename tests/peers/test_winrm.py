@@ -232,9 +232,12 @@ def test_the_password_is_in_no_process_list_and_no_repr(server: Wsman, tmp_path:
     endpoint, credential = winrm_endpoint(server), winrm_login(tmp_path)
     assert PASSWORD not in repr(endpoint.target(credential))
     with WinrmChannel(endpoint, credential, soon()):
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):  # a process that has ended meanwhile
-                assert PASSWORD.encode() not in entry.read_bytes()
+        ours = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+        workers = [pid for children in ours for pid in children.read_text().split()]
+        assert workers
+        for pid in (str(os.getpid()), *workers):
+            for file in ("cmdline", "environ"):
+                assert PASSWORD.encode() not in Path("/proc", pid, file).read_bytes()
 
 
 def test_a_killed_collector_leaves_no_session_behind(server: Wsman, tmp_path: Path) -> None:

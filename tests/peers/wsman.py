@@ -1,8 +1,8 @@
 """A WS-Management server on loopback that behaves as WinRM does, or misbehaves where a test says so.
 
-Shells and commands of MS-WSMV: Identify, Create, Command, Send, Receive, Signal, Delete. Logins: NTLM with
-sealed messages over HTTP, NTLM, Basic and certificates over TLS. It counts what reaches it, and each script
-that ran. pywinrm, pypsrp and awinrm keep it honest (test_wsman.py).
+Shells and commands of MS-WSMV: Identify, Create, Command, Send, Receive, Signal, Delete. Logins: NTLM,
+Kerberos and CredSSP, with sealed messages over HTTP; these, Basic and certificates over TLS. It counts what
+reaches it, and each script that ran. pywinrm, pypsrp and awinrm keep it honest (test_wsman.py).
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Wsman:
     ran: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     in_the_clear: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    """All bodies of HTTP as they came and went: sealed, where sealing stands."""
+    authorizations: list[str] = field(default_factory=list)
+    """All `Authorization` fields that came."""
     proxy_logins: int = 0
     connections: int = 0
     over: threading.Event = field(default_factory=threading.Event)
@@ -64,11 +68,24 @@ class Wsman:
 class Exchange:
     """One request of a client. A `Trouble` may act on it, or not, and answers as it likes."""
 
-    def __init__(self, handler: _Handler, server: Wsman, request: soap.Request | None, sealed: bool) -> None:
+    def __init__(
+        self,
+        handler: _Handler,
+        server: Wsman,
+        request: soap.Request | None,
+        sealed: bool,
+        sent: soap.Request | None = None,
+    ) -> None:
         self.server = server
         self.request = request
+        self.sent = sent
         self._handler = handler
         self._sealed = sealed
+
+    @property
+    def authorization(self) -> str:
+        """What the client logs in with."""
+        return str(self._handler.headers.get("Authorization", ""))
 
     def act(self) -> tuple[int, bytes]:
         """Do what is asked; status and envelope of the answer."""
@@ -156,6 +173,20 @@ def redirect(target: str) -> Trouble:
     return lambda exchange: exchange.send(307, {"Location": target}, b"")
 
 
+def impostor(scheme: str, token: str = "", status: int = 200) -> Trouble:
+    """Ask for a login by `scheme`, and let anybody in; the proof of who it is is `token`, or missing."""
+
+    def answer(exchange: Exchange) -> None:
+        if not exchange.authorization:
+            exchange.send(401, {"WWW-Authenticate": scheme}, b"")
+            return
+        told = {"WWW-Authenticate": f"{scheme} {token}"} if token else {}
+        body = soap.answer(exchange.sent, soap.identity()) if exchange.sent else b""
+        exchange.send(status, {**told, "Content-Type": "application/soap+xml;charset=UTF-8"}, body)
+
+    return answer
+
+
 def refusal(code: int, subcode: str, reason: str) -> Trouble:
     """Answer with a fault, and do nothing."""
     return lambda exchange: exchange.reply(500, soap.fault(soap.WsmanFault(code, subcode, reason)))
@@ -172,14 +203,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(self.connection, ssl.SSLSocket):
             self.connection.do_handshake()
             client_certificate = self.connection.getpeercert(binary_form=True)
-            server_certificate = ssl.PEM_cert_to_DER_cert(_certificate_of(self.state.ca))
+            server_certificate = der_of(self.state.ca)
         self.security = Security(self.state.accounts, server_certificate, client_certificate is not None)
 
     def do_POST(self) -> None:  # the name is http.server's
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.state.bodies.append(body)
+        self.state.authorizations += self.headers.get_all("Authorization", [])
         self.state.proxy_logins += "Proxy-Authorization" in self.headers
         if "Any" in self.state.trouble:
-            self.state.trouble["Any"](Exchange(self, self.state, None, sealed=False))
+            sent = soap.parse(body) if body.startswith(b"<") else None
+            self.state.trouble["Any"](Exchange(self, self.state, None, sealed=False, sent=sent))
             return
         admitted, offers = self.security.admit(self.headers.get("Authorization", ""))
         if not admitted:
@@ -209,6 +243,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             exchange.reply(*exchange.act())
 
     def answer(self, code: int, fields: list[tuple[str, str]], body: bytes) -> None:
+        self.state.bodies.append(body)
         self.send_response(code)
         for name, value in fields:
             self.send_header(name, value)
@@ -307,7 +342,7 @@ def _ntlm_accounts(folder: Path) -> Iterator[None]:
             os.environ["NTLM_USER_FILE"] = before
 
 
-def _certificate_of(path: Path) -> str:
+def der_of(path: Path) -> bytes:
     """The certificate in a PEM file that holds its key as well."""
     text = path.read_text()
-    return text[text.index("-----BEGIN CERTIFICATE") :]
+    return ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN CERTIFICATE") :])

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from pydantic import ValidationError
 
 from collector.adapters.winrm import WinrmEndpoint
 from collector.adapters.winrm_settings import url_of
 from collector.errors import ConfigError, SecretError
 from collector.model.host import Credential, SecretRef
+from tests.peers.certificate import make_certificate
 
 
 def test_tls_is_on_and_the_host_is_verified_by_default(tmp_path: Path) -> None:
@@ -50,17 +58,74 @@ def test_to_accept_any_certificate_is_said_aloud() -> None:
 
 
 def test_the_key_of_a_certificate_is_a_file_that_others_cannot_read(tmp_path: Path) -> None:
-    endpoint = WinrmEndpoint(address="sql01", transport="certificate", certificate=tmp_path / "c.pem")
+    ours = make_certificate(tmp_path / "c.pem")
+    endpoint = WinrmEndpoint(address="sql01", transport="certificate", certificate=ours)
     with pytest.raises(ConfigError, match="private_key"):
         endpoint.target(Credential("cert", private_key=SecretRef("env", "KEY", tmp_path)))
-    key = tmp_path / "key.pem"
-    key.write_text("key")
-    key.chmod(0o644)
-    credential = Credential("cert", private_key=SecretRef("file", "key.pem", tmp_path))
+    credential = Credential("cert", private_key=SecretRef("file", "c.pem", tmp_path))
+    ours.chmod(0o644)
     with pytest.raises(SecretError):
         endpoint.target(credential)
-    key.chmod(0o600)
-    assert endpoint.target(credential).key == str(key)
+    ours.chmod(0o600)
+    assert endpoint.target(credential).key == str(ours)
+
+
+def with_passphrase(folder: Path) -> Path:
+    key = load_pem_private_key(make_certificate(folder / "plain.pem").read_bytes(), None)
+    path = folder / "locked.pem"
+    sealed = BestAvailableEncryption(b"passphrase")
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "words"),
+    [
+        (lambda folder: folder / "none.pem", make_certificate, "No such file"),
+        (lambda folder: text(folder / "c.pem", "x"), make_certificate, "holds none in PEM"),
+        (make_certificate, lambda path: text(path, "x"), "none in PEM"),
+        (make_certificate, lambda path: with_passphrase(path.parent), "passphrase"),
+        (make_certificate, make_certificate, "another certificate"),
+    ],
+    ids=["absent", "no certificate", "no key", "passphrase", "of another"],
+)
+def test_a_certificate_and_a_key_that_do_not_serve_are_mistakes_in_the_settings(
+    tmp_path: Path, certificate: Callable[[Path], Path], key: Callable[[Path], Path], words: str
+) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    ours = certificate(folder / "ours.pem" if certificate is make_certificate else folder)
+    theirs = key(tmp_path / "key.pem")
+    theirs.chmod(0o600)
+    endpoint = WinrmEndpoint(address="sql01", transport="certificate", certificate=ours)
+    with pytest.raises(ConfigError, match=words) as caught:
+        endpoint.target(Credential("cert", private_key=SecretRef("file", str(theirs), tmp_path)))
+    assert caught.value.hint
+
+
+def text(path: Path, words: str) -> Path:
+    path.write_text(words)
+    return path
+
+
+def test_credssp_hands_the_password_to_nobody_who_is_not_proved() -> None:
+    with pytest.raises(ValidationError, match="hands over the password"):
+        WinrmEndpoint(address="sql01", tls=False, transport="credssp")
+    assert WinrmEndpoint(address="sql01", transport="credssp").warnings == ()
+    for tls in (True, False):
+        risky = WinrmEndpoint(
+            address="sql01", tls=tls, transport="credssp", insecure_accept_any_certificate=True
+        )
+        assert "may get the PASSWORD" in risky.warnings[0]
+
+
+def test_kerberos_needs_no_password_and_no_user(tmp_path: Path) -> None:
+    endpoint = WinrmEndpoint(address="sql01.example.com", transport="kerberos")
+    assert endpoint.target(None).user == ""
+    named = endpoint.target(Credential("win", username="oncall@EXAMPLE.COM"))
+    assert (named.user, named.password) == ("oncall@EXAMPLE.COM", "")
+    with pytest.raises(ConfigError, match=r"knows no DOMAIN"):
+        endpoint.target(login(tmp_path))
 
 
 def test_the_login_shows_no_secret(tmp_path: Path) -> None:

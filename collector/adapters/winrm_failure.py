@@ -1,0 +1,151 @@
+"""What went wrong in a WinRM session, by kind. Only `winrm_worker` imports it, and tells it to the parent.
+
+Kinds come from numbers and from types, never from a message: hosts and libraries may speak any language.
+"""
+
+from __future__ import annotations
+
+import ssl
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
+
+import requests
+from spnego.exceptions import SpnegoError
+from winrm.exceptions import WinRMError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
+
+ACCESS_DENIED = 5
+"""Code of a WSManFault (winerror.h)."""
+
+_KERBEROS: Mapping[int, str] = {
+    -1765328383: "account",  # KDC_ERR_NAME_EXP: the account has expired
+    -1765328378: "account",  # KDC_ERR_C_PRINCIPAL_UNKNOWN: the KDC does not know it
+    -1765328366: "account",  # KDC_ERR_CLIENT_REVOKED: locked, disabled, or outside its hours
+    -1765328361: "account",  # KDC_ERR_KEY_EXPIRED: the password has expired, or must be changed
+    -1765328360: "account",  # KDC_ERR_PREAUTH_FAILED: the password is wrong
+    -1765328353: "account",  # KRB_AP_ERR_BAD_INTEGRITY: so too, without pre-authentication
+    -1765328174: "account",  # KRB5_PREAUTH_FAILED
+    -1765328377: "service",  # KDC_ERR_S_PRINCIPAL_UNKNOWN: no such service there
+    -1765328352: "ticket",  # KRB_AP_ERR_TKT_EXPIRED
+    -1765328351: "clock",  # KRB_AP_ERR_TKT_NYV: not valid yet
+    -1765328347: "clock",  # KRB_AP_ERR_SKEW
+    -1765328243: "ticket",  # KRB5_CC_NOTFOUND
+    -1765328190: "ticket",  # KRB5_FCC_PERM
+    -1765328189: "ticket",  # KRB5_FCC_NOFILE
+    -1765328230: "realm",  # KRB5_REALM_UNKNOWN: no KDC is named for it
+    -1765328228: "kdc",  # KRB5_KDC_UNREACH
+    -1765328164: "kdc",  # KRB5_REALM_CANT_RESOLVE
+}
+"""Minor codes of MIT Kerberos: -1765328384 plus the numbers of RFC 4120 section 7.5.9, or plus its own of
+krb5_err.et. Whatever is not here is told in Kerberos' own words."""
+
+_NO_CREDENTIAL, _EXPIRED = 7, 11
+"""Routine errors GSS_S_NO_CRED and GSS_S_CREDENTIALS_EXPIRED (RFC 2744 section 3.9.1), in bits 16 to 23."""
+
+_LOGON: Mapping[int, str] = {
+    0xC0000064: "the user name or the password is wrong",  # STATUS_NO_SUCH_USER
+    0xC000006A: "the user name or the password is wrong",  # STATUS_WRONG_PASSWORD
+    0xC000006D: "the user name or the password is wrong",  # STATUS_LOGON_FAILURE
+    0xC000006E: "the account is restricted",  # STATUS_ACCOUNT_RESTRICTION
+    0xC000006F: "not at this hour",  # STATUS_INVALID_LOGON_HOURS
+    0xC0000070: "not from this machine",  # STATUS_INVALID_WORKSTATION
+    0xC0000071: "the password has expired",  # STATUS_PASSWORD_EXPIRED
+    0xC0000072: "the account is disabled",  # STATUS_ACCOUNT_DISABLED
+    0xC0000193: "the account has expired",  # STATUS_ACCOUNT_EXPIRED
+    0xC0000224: "the password must be changed first",  # STATUS_PASSWORD_MUST_CHANGE
+    0xC0000234: "the account is locked out",  # STATUS_ACCOUNT_LOCKED_OUT
+}
+"""NTSTATUS of a refused logon (MS-ERREF 2.3.1), as CredSSP hands them on (errorCode, MS-CSSP 2.2.1)."""
+
+_ALERTS = (
+    "CERTIFICATE_UNKNOWN",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_REQUIRED",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "UNKNOWN_CA",
+    "ACCESS_DENIED",
+)
+"""TLS alerts by which a server says no to our certificate (RFC 8446 section 6.2), in OpenSSL's names."""
+
+
+class Failure(Exception):  # noqa: N818 - it is told to the parent, which makes errors of it
+    """What went wrong, by one of the kinds that `winrm_errors` knows."""
+
+    def __init__(self, kind: str, words: str = "") -> None:
+        super().__init__(kind, words)
+        self.kind = kind
+        self.words = words
+
+
+def explain(error: Exception) -> Failure:
+    """Make a failure of whatever pywinrm and the libraries beneath it raise."""
+    kind, words = "peer", f"{type(error).__name__}: {error}"
+    match error:
+        case Failure():
+            return error
+        case SpnegoError():
+            return _login_failure(error)
+        case WSManFaultError():
+            kind = "forbidden" if error.wsman_fault_code == ACCESS_DENIED else "peer"
+            words = f"{error.reason} (WSManFault {error.wsman_fault_code})"
+        case WinRMTransportError():
+            kind, words = "status", f"HTTP {error.code}"
+        case WinRMOperationTimeoutError() | requests.Timeout():
+            kind, words = "silent", ""
+        case requests.ConnectionError():
+            return _connection_failure(error)
+        case ET.ParseError() | StopIteration() | PermissionError():
+            kind, words = "foreign", "it does not answer as WinRM does"
+        case WinRMError():
+            pass
+    return Failure(kind, words)
+
+
+def _login_failure(error: SpnegoError) -> Failure:
+    """Of a step on this side: Kerberos found something wrong, or what the host sent proves nothing."""
+    if (cause := error.base_error) is None:
+        return Failure("unproved", error.message)
+    status = getattr(cause, "winerror", None)
+    if status is not None:
+        code = status & 0xFFFFFFFF
+        return Failure("refused", f"{_LOGON.get(code, 'the host says')} (NTSTATUS {code:#010x})")
+    words = " ".join(str(cause).split())
+    minor = _signed(getattr(cause, "min_code", 0))
+    if minor in _KERBEROS:
+        return Failure(_KERBEROS[minor], words)
+    routine = getattr(cause, "maj_code", 0) >> 16 & 0xFF
+    return Failure("ticket" if routine in (_NO_CREDENTIAL, _EXPIRED) else "kerberos", words)
+
+
+def kerberos_failure(error: Exception) -> Failure:
+    """Of the Kerberos library itself, when it asks a KDC for a ticket by a password."""
+    code = _signed(getattr(error, "err_code", 0))
+    return Failure(_KERBEROS.get(code, "kerberos"), " ".join(str(error).split()))
+
+
+def _signed(code: int) -> int:
+    """GSS-API's minor status is unsigned, com_err's codes are signed; both have 32 bits."""
+    code &= 0xFFFFFFFF
+    return code - 0x1_0000_0000 if code & 0x8000_0000 else code
+
+
+def _connection_failure(error: requests.ConnectionError) -> Failure:
+    causes = list(_causes(error))
+    words = str(causes[-1])
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Failure("certificate", words)
+        if isinstance(cause, ssl.SSLError) and (cause.reason or "").endswith(_ALERTS):
+            return Failure("refused", f"it does not take our certificate ({cause.reason})")
+    return Failure("foreign" if isinstance(error, requests.exceptions.SSLError) else "unreachable", words)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what is inside it: last, the operating system's or OpenSSL's own words."""
+    inner: BaseException | None = error
+    while inner is not None:
+        error = inner
+        yield error
+        parts = (getattr(error, "reason", None), *error.args, error.__cause__)
+        inner = next((part for part in parts if isinstance(part, BaseException)), None)
