@@ -42,6 +42,7 @@ _NO_CREDENTIAL, _EXPIRED = 7, 11
 """Routine errors GSS_S_NO_CRED and GSS_S_CREDENTIALS_EXPIRED (RFC 2744 section 3.9.1), in bits 16 to 23."""
 
 _LOGON: Mapping[int, str] = {
+    0x8009030C: "the user name or the password is wrong",  # SEC_E_LOGON_DENIED
     0xC0000064: "the user name or the password is wrong",  # STATUS_NO_SUCH_USER
     0xC000006A: "the user name or the password is wrong",  # STATUS_WRONG_PASSWORD
     0xC000006D: "the user name or the password is wrong",  # STATUS_LOGON_FAILURE

@@ -108,6 +108,8 @@ def _hear(context: spnego.ContextProxy, said: bytes, answer: Answer) -> bytes | 
         # KRB-ERROR. Anybody may have written it: it tells the clocks from the rest, and proves nothing.
         kind = failure.kind if failure.kind == "clock" else "refused"
         raise Failure(kind, failure.words) from error
+    except Exception as error:  # pyspnego's readers fail in many ways on what makes no sense
+        raise Failure("unproved", f"{type(error).__name__}: {error}") from error
 
 
 def _has_said_all(context: spnego.ContextProxy) -> bool:

@@ -11,10 +11,12 @@ import pytest
 import winrm
 from pypsrp.shell import Process, WinRS
 from pypsrp.wsman import WSMan
+from requests_credssp.exceptions import NTStatusException
 from winrm.exceptions import InvalidCredentialsError, WinRMOperationTimeoutError, WSManFaultError
 from winrm.protocol import Protocol
 
 from tests.peers.certificate import make_certificate
+from tests.peers.kdc import kdc
 from tests.peers.wsman import PASSWORD, USER, Wsman, wsman
 from tests.peers.wsman_powershell import Answer
 
@@ -134,6 +136,64 @@ def test_pypsrp_runs_a_process_over_tls_by_basic_login(tmp_path: Path) -> None:
             process = Process(shell, "echo", ["hello"])
             process.invoke()
             assert (process.rc, process.stdout) == (0, b"hello\r\n")
+
+
+@pytest.fixture(params=[True, False], ids=["https", "http"])
+def certificate(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    return make_certificate(tmp_path / "wsman.pem", name="localhost") if request.param else None
+
+
+def echoes(server: Wsman, auth: str, address: str = "127.0.0.1", **more: object) -> None:
+    """pypsrp logs in and runs a command; what does not fit a record of TLS or an envelope, too."""
+    client = WSMan(
+        address,
+        port=server.port,
+        auth=auth,
+        ssl=server.tls,
+        cert_validation=str(server.ca) if server.tls else False,
+        no_proxy=True,
+        **more,  # type: ignore[arg-type]
+    )
+    words = "hello " * 1000
+    with client, WinRS(client) as shell:
+        process = Process(shell, "echo", [words], no_shell=True)
+        process.invoke()
+        assert (process.rc, process.stdout) == (0, words.encode() + b"\r\n")
+    assert server.shells.open == {}
+    assert server.in_the_clear == []
+
+
+def test_pypsrp_logs_in_by_kerberos(
+    tmp_path: Path, certificate: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kdc(tmp_path) as realm:
+        for name, value in realm.environment.items():
+            monkeypatch.setenv(name, value)
+        realm.kinit()
+        with wsman(tmp_path / "server", echo, schemes=("Kerberos",), certificate=certificate) as server:
+            echoes(server, "kerberos", "localhost", negotiate_service="HTTP")
+            assert server.accounts.logins == [("Kerberos", True)]
+
+
+def test_pypsrp_logs_in_by_credssp(tmp_path: Path, certificate: Path | None) -> None:
+    with wsman(tmp_path, echo, schemes=("CredSSP",), certificate=certificate) as server:
+        echoes(server, "credssp", username=USER, password=PASSWORD, credssp_auth_mechanism="ntlm")
+        assert server.accounts.delegated == [(USER, PASSWORD)]
+
+
+def test_pypsrp_with_a_wrong_password_hands_nothing_over(tmp_path: Path) -> None:
+    with wsman(tmp_path, echo, schemes=("CredSSP",)) as server:
+        with pytest.raises(NTStatusException, match="0x8009030c"):
+            echoes(server, "credssp", username=USER, password="wrong", credssp_auth_mechanism="ntlm")
+        assert server.accounts.delegated == []
+        assert server.accounts.logins == [("CredSSP", False)]
+
+
+def test_pypsrp_logs_in_by_certificate(tmp_path: Path) -> None:
+    ours = make_certificate(tmp_path / "c.pem")
+    with wsman(tmp_path, echo, schemes=("Certificate",), certificate=ours) as server:
+        echoes(server, "certificate", certificate_pem=str(ours), certificate_key_pem=str(ours))
+        assert set(server.accounts.logins) == {("Certificate", True)}
 
 
 def test_awinrm_with_an_ntlm_of_its_own_runs_a_command(server: Wsman) -> None:

@@ -232,16 +232,10 @@ class Judging:
         """As the acceptor does, but a right password is not enough for an account with a `status`."""
         answer = self._inner.step(token)
         if self._inner.complete and self._accounts.status:
-            raise UnusableError(self._accounts.status)
+            error = SpnegoError(error_code=ErrorCode.failure)
+            error._SSPI_CODE = self._accounts.status  # type: ignore[attr-defined] - what it tells the client
+            raise error
         return answer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
-
-
-class UnusableError(SpnegoError):
-    """What CredSSP tells a client of the account that it may not use."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(error_code=ErrorCode.failure)
-        self._SSPI_CODE = status
