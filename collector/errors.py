@@ -9,7 +9,8 @@
     ├── AdapterError              talking to a machine failed
     │   ├── UnreachableError      nothing answered: no route, refused, silent
     │   ├── LoginRefusedError     the peer answered and said no to our credentials; never tried twice
-    │   │   └── HostKeyError      the peer is not proved to be who it says; nothing was sent to it
+    │   │   ├── HostKeyError      the peer is not proved to be who it says; nothing was sent to it
+    │   │   └── NotTriedError     nobody was asked: there is no ticket, or no such login there
     │   ├── ForbiddenError        logged in, but this account may not do that
     │   ├── DeadlineError         the peer accepted and did not answer in time
     │   ├── UnsupportedError      the peer cannot do that
@@ -97,6 +98,12 @@ class HostKeyError(LoginRefusedError):
     """The peer's key or certificate is unknown or changed; no credential was sent to it."""
 
     code = "host-key"
+
+
+class NotTriedError(LoginRefusedError):
+    """No login came about, on this side: no account was held against it, so it may be tried again."""
+
+    code = "login-not-tried"
 
 
 class ForbiddenError(AdapterError):

@@ -49,18 +49,18 @@ class LoginBrake:
     _refused: dict[tuple[str, str | None], LoginRefusedError] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def check(self, endpoint: str, credential: str | None) -> None:
+    def check(self, peer: str, credential: str | None) -> None:
         """Raise the remembered refusal if this credential was already refused there.
 
         Raises:
             LoginRefusedError: the first refusal, as it was.
         """
         with self._lock:
-            refusal = self._refused.get((endpoint, credential))
+            refusal = self._refused.get((peer, credential))
         if refusal is not None:
             raise refusal
 
-    def pull(self, endpoint: str, credential: str | None, refusal: LoginRefusedError) -> None:
+    def pull(self, peer: str, credential: str | None, refusal: LoginRefusedError) -> None:
         """Remember a refusal for the rest of this run."""
         with self._lock:
-            self._refused.setdefault((endpoint, credential), refusal)
+            self._refused.setdefault((peer, credential), refusal)

@@ -18,8 +18,10 @@ from collector.adapters.limits import Deadline, LoginBrake
 from collector.errors import (
     AdapterError,
     DeadlineError,
+    HostKeyError,
     InventoryError,
     LoginRefusedError,
+    NotTriedError,
     UnreachableError,
 )
 from collector.model.host import Credential, Endpoint, Host
@@ -91,11 +93,16 @@ class Connections:
         with _naming(host), self._slot(endpoint, deadline):
             self._refuse_if_given_up(endpoint)
             with self._turn(endpoint, deadline):
-                self._brake.check(endpoint.identity, endpoint.credential)
+                for peer in (endpoint.identity, endpoint.accounts):
+                    self._brake.check(peer, endpoint.credential)
                 try:
                     adapter = adapter_type(endpoint, credential, deadline).__enter__()
+                except NotTriedError:
+                    raise
                 except LoginRefusedError as refusal:
-                    self._brake.pull(endpoint.identity, endpoint.credential, refusal)
+                    judged = not isinstance(refusal, HostKeyError)
+                    peer = endpoint.accounts if judged else endpoint.identity
+                    self._brake.pull(peer, endpoint.credential, refusal)
                     raise
                 except (DeadlineError, UnreachableError):
                     self._silent.add(endpoint.identity)
@@ -157,12 +164,12 @@ class Connections:
 
     @contextlib.contextmanager
     def _turn(self, endpoint: Endpoint, deadline: Deadline) -> Iterator[None]:
-        """One login to an endpoint at a time: the brake must know of a refusal before the next one begins."""
+        """One login to the same accounts at a time: the brake must know of a refusal before the next one."""
         with self._lock:
-            turn = self._turns.setdefault(endpoint.identity, threading.Lock())
+            turn = self._turns.setdefault(endpoint.accounts, threading.Lock())
         if not turn.acquire(timeout=deadline.remaining()):
             raise DeadlineError(
-                f"another login to {endpoint.identity} was under way until the deadline",
+                f"another login to {endpoint.accounts} was under way until the deadline",
                 hint="It accepts connections and does not answer; look at it by hand.",
             )
         try:

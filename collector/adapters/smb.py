@@ -55,6 +55,11 @@ class SmbEndpoint(Endpoint):
         description="Shares by drive, as in {'D:': dumps}, where the administrative D$ does not serve.",
     )
 
+    @property
+    def accounts(self) -> str:
+        """Those of Windows, as for WinRM."""
+        return f"windows://{self.address}"
+
     @field_validator("shares")
     @classmethod
     def _drives(cls, shares: Mapping[str, str]) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from collector.errors import (
     HostKeyError,
     LoginRefusedError,
     MissingExtraError,
+    NotTriedError,
     PeerFailedError,
     UnreachableError,
 )
@@ -35,22 +36,22 @@ _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
         "The account is unknown, expired, locked or disabled, or its password wrong or too old: try `kinit`.",
     ),
     "ticket": (
-        LoginRefusedError,
+        NotTriedError,
         "no Kerberos ticket for {url}{words}",
         "Run `kinit USER@REALM` as the user who runs this, or give the credential a password. See `klist`.",
     ),
     "clock": (
-        LoginRefusedError,
+        NotTriedError,
         "Kerberos refuses the login at {url}, for the clocks differ{words}",
         "Set this machine's clock, the host's and the KDC's: they may be five minutes apart.",
     ),
     "service": (
-        LoginRefusedError,
+        NotTriedError,
         "Kerberos knows no WinRM service by the name in {url}{words}",
         "As `address`, give the full name that the directory knows, no IP address; krb5.conf maps its realm.",
     ),
     "realm": (
-        LoginRefusedError,
+        NotTriedError,
         "Kerberos does not know the realm for {url}{words}",
         "Name the realm in capitals, and its KDC and domain in krb5.conf; or the user as USER@REALM.",
     ),
@@ -65,7 +66,7 @@ _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
         "Try `kinit`, and `kvno HTTP/HOST`, as the user who runs this. It was tried once.",
     ),
     "scheme": (
-        LoginRefusedError,
+        NotTriedError,
         "WinRM at {url} takes no login by {transport}; it offers{words}",
         "Allow it there (`winrm get winrm/config/service/auth`), or choose another `transport`.",
     ),

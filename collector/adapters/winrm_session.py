@@ -22,6 +22,7 @@ from collector.errors import (
     DeadlineError,
     LoginRefusedError,
     MissingExtraError,
+    NotTriedError,
     UnreachableError,
 )
 
@@ -157,7 +158,7 @@ class WinrmSession:
             raise too_late(self._target.url, deadline)
         if "failed" in line:
             error = error_of(line, self._target.url, self._target.transport, deadline)
-            if isinstance(error, LoginRefusedError):
+            if isinstance(error, LoginRefusedError) and not isinstance(error, NotTriedError):
                 self._refusal = error
             raise error
         return line

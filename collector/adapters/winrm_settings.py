@@ -74,6 +74,11 @@ class WinrmSettings(Endpoint):
         return url_of(self.address, self.port, tls=self.tls)
 
     @property
+    def accounts(self) -> str:
+        """Those of Windows: WinRM, Hyper-V and SMB ask the same ones, and three refusals may lock them."""
+        return f"windows://{self.address}"
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the user must be told of such an endpoint."""
         if self.insecure_accept_any_certificate and self.transport == "credssp":

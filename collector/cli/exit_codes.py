@@ -50,6 +50,7 @@ _BY_ERROR = {
     "unreachable": ExitCode.UNREACHABLE,
     "login-refused": ExitCode.DENIED,
     "host-key": ExitCode.DENIED,
+    "login-not-tried": ExitCode.DENIED,
     "forbidden": ExitCode.DENIED,
     "unsupported": ExitCode.UNREACHABLE,
     "peer-failed": ExitCode.UNREACHABLE,

@@ -68,6 +68,11 @@ class Endpoint(BaseModel):
         return f"{self.type}://{self.address}" + (f":{port}" if port else "")
 
     @property
+    def accounts(self) -> str:
+        """Names whose accounts a login here counts against; refused by one, the others are not asked."""
+        return self.identity
+
+    @property
     def nmi_target(self) -> str:
         """Names the machine that an NMI through this endpoint hits; a hypervisor has several behind it."""
         return self.identity

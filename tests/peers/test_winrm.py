@@ -17,11 +17,11 @@ import pytest
 from collector.adapters.base import Notices, PowerShell, Shell, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm import WinrmChannel
-from collector.errors import ConfigError, HostKeyError, UnreachableError
+from collector.errors import ConfigError, HostKeyError, LoginRefusedError, UnreachableError
 from collector.model.host import Credential, SecretRef
 from tests.peers.certificate import make_certificate
 from tests.peers.winrm_login import winrm_endpoint, winrm_login
-from tests.peers.wsman import PASSWORD, USER, Wsman, wsman
+from tests.peers.wsman import PASSWORD, USER, Wsman, der_of, wsman
 from tests.peers.wsman_powershell import Answer
 
 SCRIPT = "ConvertTo-Json -Compress $Arguments"
@@ -195,6 +195,48 @@ def test_a_certificate_logs_in_over_tls(tmp_path: Path) -> None:
         with WinrmChannel(endpoint, credential, soon()) as channel:
             assert channel.powershell("abc", soon()).stdout == b"3"
     assert set(server.accounts.logins) == {("Certificate", True)}
+
+
+@pytest.mark.parametrize(("trusted", "days"), [("another", 1), ("ours", -1)], ids=["unknown", "expired"])
+def test_a_certificate_that_the_host_does_not_take_is_refused_once(
+    tmp_path: Path, trusted: str, days: int
+) -> None:
+    theirs = make_certificate(tmp_path / "server.pem")
+    ours = make_certificate(tmp_path / "client.pem", name="oncall", days=days)
+    clients = ours if trusted == "ours" else make_certificate(tmp_path / "another.pem", name="another")
+    with wsman(tmp_path, scripted, schemes=("Certificate",), certificate=theirs, clients=clients) as server:
+        with pytest.raises(LoginRefusedError, match="does not take our certificate") as caught:
+            by_certificate(server, ours).__enter__()
+        assert type(caught.value) is LoginRefusedError
+        assert server.connections == 1
+        assert server.authorizations == []
+
+
+def test_a_certificate_without_an_account_is_refused_once(tmp_path: Path) -> None:
+    theirs = make_certificate(tmp_path / "server.pem")
+    ours = make_certificate(tmp_path / "client.pem", name="oncall")
+    with wsman(tmp_path, scripted, schemes=("Certificate",), certificate=theirs, clients=ours) as server:
+        with by_certificate(server, ours) as channel:
+            assert channel.powershell("abc", soon()).stdout == b"3"
+        server.accounts.logins.clear()
+        server.accounts.mapped = der_of(theirs)
+        with pytest.raises(LoginRefusedError):
+            by_certificate(server, ours).__enter__()
+        assert server.accounts.logins == [("Certificate", False)]
+
+
+def by_certificate(server: Wsman, pem: Path) -> WinrmChannel:
+    endpoint = winrm_endpoint(server, transport="certificate", certificate=pem)
+    credential = Credential("cert", private_key=SecretRef("file", str(pem), pem.parent))
+    return WinrmChannel(endpoint, credential, soon())
+
+
+def test_a_host_that_asks_for_no_certificate_refuses_it_once(tmp_path: Path) -> None:
+    ours = make_certificate(tmp_path / "c.pem")
+    with wsman(tmp_path, scripted, schemes=("NTLM", "Basic"), certificate=ours) as server:
+        with pytest.raises(LoginRefusedError), by_certificate(server, ours):
+            pass
+        assert len(server.authorizations) == 1
 
 
 def test_the_environment_names_no_proxy_and_no_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from collector.adapters.base import Files, MemorySnapshot, NmiInjector, PowerShell
+from collector.adapters.hyperv import HypervEndpoint
 from collector.adapters.limits import Deadline
+from collector.adapters.live_dump import LiveDumpEndpoint
+from collector.adapters.registry import Connections
+from collector.adapters.smb import SmbEndpoint
+from collector.adapters.winrm import WinrmEndpoint
 from collector.adapters.winrm_session import Call, WinrmSession
 from collector.errors import (
     AdapterError,
     DeadlineError,
     ForbiddenError,
+    HostKeyError,
     LoginRefusedError,
     PeerFailedError,
     UnreachableError,
 )
+from collector.model.host import Endpoint, Host, Platform
 from tests.peers import wsman as peer
 from tests.peers.certificate import make_certificate
 from tests.peers.server import free_port
-from tests.peers.winrm_login import winrm_endpoint, winrm_login
+from tests.peers.winrm_login import winrm_endpoint, winrm_keys, winrm_login
 from tests.peers.wsman import Exchange, Wsman, wsman
 from tests.peers.wsman_powershell import Answer
 
@@ -131,6 +140,66 @@ def test_a_wrong_password_is_tried_once(tmp_path: Path) -> None:
         assert server.accounts.logins == [("NTLM", False)]
         assert "expiry" in caught.value.hint
         assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("transport", ["ntlm", "basic", "credssp"])
+def test_a_wrong_password_is_tried_once_over_tls(tmp_path: Path, transport: str) -> None:
+    certificate = make_certificate(tmp_path / "c.pem")
+    schemes = ("NTLM", "Basic", "CredSSP")
+    with wsman(tmp_path, scripted, schemes=schemes, certificate=certificate) as server:
+        target = winrm_endpoint(server, transport=transport).target(winrm_login(tmp_path, "wrong"))
+        with pytest.raises(LoginRefusedError) as caught:
+            WinrmSession(target, Deadline.after(30.0))
+        assert [right for _, right in server.accounts.logins] == [False]
+        assert server.accounts.logins[0][0].lower() == transport
+        assert type(caught.value) is LoginRefusedError
+
+
+def test_a_wrong_password_is_tried_once_by_all_ways_into_a_host(tmp_path: Path) -> None:
+    """Windows keeps one count of wrong passwords for WinRM, Hyper-V and SMB."""
+    with wsman(tmp_path, scripted) as server:
+        win = {**winrm_keys(server), "credential": "win"}
+        ways: list[tuple[Endpoint, type[object]]] = [
+            (WinrmEndpoint(**win), PowerShell),
+            (HypervEndpoint(**win, vm="SQL01"), NmiInjector),
+            (LiveDumpEndpoint(**win), MemorySnapshot),
+            (SmbEndpoint(address=server.address, port=free_port(), credential="win"), Files),
+        ]
+        host = Host("sql01", Platform.WINDOWS, server.address)
+        for first in range(len(ways) - 1):
+            server.accounts.logins.clear()
+            connections = Connections({"win": winrm_login(tmp_path, "wrong")}, print)
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(refusal_of, connections, host, *way) for way in ways[first:]]
+            failures = [future.result() for future in asked]
+            refusals = [f for f in failures if isinstance(f, LoginRefusedError)]
+            assert len(refusals) >= len(failures) - 1, failures  # SMB, where nobody listens, may come first
+            assert server.accounts.logins == [("NTLM", False)]
+
+
+def refusal_of(
+    connections: Connections, host: Host, endpoint: Endpoint, capability: type[object]
+) -> AdapterError:
+    with (
+        pytest.raises(AdapterError) as caught,
+        connections.open(host, endpoint, capability, Deadline.after(60.0)),
+    ):
+        pass
+    return caught.value
+
+
+def test_a_host_that_is_not_proved_says_nothing_of_its_accounts(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path / "c.pem")
+    with wsman(tmp_path, scripted, certificate=certificate) as server, wsman(tmp_path, scripted) as other:
+        connections = Connections({"win": winrm_login(tmp_path)}, print)
+        host = Host("sql01", Platform.WINDOWS, server.address)
+        unproved = winrm_endpoint(server, ca_file=None, credential="win")
+        assert isinstance(refusal_of(connections, host, unproved, PowerShell), HostKeyError)
+        good = winrm_endpoint(other, credential="win")
+        with connections.open(host, good, PowerShell, Deadline.after(30.0)) as channel:  # type: ignore[type-abstract]
+            assert channel.powershell("x", Deadline.after(30.0)).stdout == b"done"
+        assert refusal_of(connections, host, unproved, PowerShell)
+        assert server.accounts.logins == []
 
 
 def test_a_password_that_expires_meanwhile_is_tried_once_more_and_never_again(tmp_path: Path) -> None:

@@ -201,10 +201,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
         server_certificate = client_certificate = None
         if isinstance(self.connection, ssl.SSLSocket):
-            self.connection.do_handshake()
+            self._shake_hands(self.connection)
             client_certificate = self.connection.getpeercert(binary_form=True)
             server_certificate = der_of(self.state.ca)
-        self.security = Security(self.state.accounts, server_certificate, client_certificate is not None)
+        self.security = Security(self.state.accounts, server_certificate, client_certificate)
+
+    def _shake_hands(self, connection: ssl.SSLSocket) -> None:
+        """Let the client read why it is refused: a connection that is closed on unread words is reset."""
+        try:
+            connection.do_handshake()
+        except ssl.SSLError:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_WR)
+                while socket.socket.recv(connection, 64 * 1024):
+                    pass
+            raise
 
     def do_POST(self) -> None:  # the name is http.server's
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -299,11 +310,15 @@ def wsman(
     *,
     schemes: tuple[str, ...] = ("NTLM",),
     certificate: Path | None = None,
+    clients: Path | None = None,
     trouble: Mapping[str, Trouble] | None = None,
     address: str = "127.0.0.1",
     port: int = 0,
 ) -> Iterator[Wsman]:
-    """Serve for the length of the block; over TLS if there is a certificate, which its clients then trust."""
+    """Serve for the length of the block; over TLS if there is a certificate, which its clients then trust.
+
+    `clients` is the certificate whose owner may log in with it, in place of the server's own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = Wsman(scripted, dict(trouble or {}), Accounts(USER, PASSWORD, schemes), address, port)
     context = None
@@ -311,7 +326,7 @@ def wsman(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(certificate)
+        context.load_verify_locations(clients or certificate)
         state.tls, state.ca = True, certificate
     with _ntlm_accounts(folder), _Server(state, context) as server:
         state.port = server.server_port

@@ -51,7 +51,7 @@ class Accounts:
     By CredSSP, whoever gives the right password is refused with `status` if there is one (an NTSTATUS), and
     `delegated` are the users and passwords that were handed over. `delegates` tells of each Kerberos login
     whether it came with a ticket to go on with. `bound_to` is a certificate (DER) to bind logins to, in
-    place of the server's own.
+    place of the server's own; `mapped` is the one that leads to an account, in place of any that is valid.
     """
 
     user: str
@@ -62,6 +62,7 @@ class Accounts:
     delegated: list[tuple[str, str]] = field(default_factory=list)
     delegates: list[bool] = field(default_factory=list)
     bound_to: bytes | None = None
+    mapped: bytes | None = None
     seen: list[str] = field(default_factory=list)
     """Schemes of all `Authorization` fields that came, whether they were offered or not."""
 
@@ -75,7 +76,7 @@ class Security:
     """The state of one connection."""
 
     def __init__(
-        self, accounts: Accounts, server_certificate: bytes | None, client_certificate: bool
+        self, accounts: Accounts, server_certificate: bytes | None, client_certificate: bytes | None
     ) -> None:
         self._accounts = accounts
         self._certificate = server_certificate
@@ -100,7 +101,10 @@ class Security:
             right = told == f"{self._accounts.user}:{self._accounts.password}"
             return self._accounts.judge("Basic", right), self._offers()
         if authorization == CERTIFICATE_SCHEME and "Certificate" in self._accounts.schemes:
-            return self._accounts.judge("Certificate", self._client_certificate), self._offers()
+            known = self._accounts.mapped in (None, self._client_certificate)
+            return self._accounts.judge(
+                "Certificate", bool(self._client_certificate) and known
+            ), self._offers()
         return self._let_in, self._offers()
 
     def _mechanism(self, scheme: str, credentials: str) -> str | None:
