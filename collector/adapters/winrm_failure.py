@@ -57,6 +57,9 @@ _LOGON: Mapping[int, str] = {
 }
 """NTSTATUS of a refused logon (MS-ERREF 2.3.1), as CredSSP hands them on (errorCode, MS-CSSP 2.2.1)."""
 
+_GATEWAY = (502, 504)
+"""What only somebody in between says of a server (RFC 9110 sections 15.6.3 and 15.6.5)."""
+
 _ALERTS = (
     "CERTIFICATE_UNKNOWN",
     "CERTIFICATE_EXPIRED",
@@ -90,6 +93,8 @@ def explain(error: Exception) -> Failure:
         case WSManFaultError():
             kind = "forbidden" if error.wsman_fault_code == ACCESS_DENIED else "peer"
             words = f"{error.reason} (WSManFault {error.wsman_fault_code})"
+        case WinRMTransportError() if error.code in _GATEWAY:
+            kind, words = "foreign", f"a proxy answers in its place with HTTP {error.code}"
         case WinRMTransportError():
             kind, words = "status", f"HTTP {error.code}"
         case WinRMOperationTimeoutError() | requests.Timeout():

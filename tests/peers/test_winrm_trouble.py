@@ -31,6 +31,7 @@ from collector.errors import (
 )
 from collector.model.host import Endpoint, Host, Platform
 from tests.peers import wsman as peer
+from tests.peers import wsman_soap as soap
 from tests.peers.certificate import make_certificate
 from tests.peers.server import free_port
 from tests.peers.winrm_login import winrm_endpoint, winrm_keys, winrm_login
@@ -250,14 +251,44 @@ def test_an_answer_in_the_clear_is_not_believed(tmp_path: Path) -> None:
         assert "in the clear" in error.message
 
 
+SEALED = "application/HTTP-SPNEGO-session-encrypted"
+
+
+@pytest.mark.parametrize("protocol", ["", f'protocol="{SEALED}";'], ids=["no protocol", "the protocol"])
+@pytest.mark.parametrize("code", [200, 500])
+def test_an_answer_that_only_says_it_is_sealed_is_not_believed(
+    tmp_path: Path, protocol: str, code: int
+) -> None:
+    """pywinrm 0.5.0 takes the first for one in the clear, and believes it."""
+
+    def forge(exchange: Exchange) -> None:
+        _, envelope = exchange.act()
+        if code != 200:
+            envelope = soap.fault(soap.WsmanFault(soap.OPERATION_TIMEOUT, "w:TimedOut", "Wait."))
+        fields = {"Content-Type": f'multipart/encrypted;{protocol}boundary="Encrypted Boundary"'}
+        exchange.send(code, fields, envelope)
+
+    with wsman(tmp_path, scripted, trouble={"Receive": forge}) as server:
+        error, _ = fails(server, tmp_path)
+        assert isinstance(error, PeerFailedError), error
+
+
 @pytest.mark.parametrize("stage", ["Any", "Login", "Identify"])
 @pytest.mark.parametrize(
-    "how", [peer.proxy_login, peer.status(200, body=b"<html>Sign in</html>")], ids=["407", "page"]
+    "how",
+    [
+        peer.proxy_login,
+        peer.status(502, body=b"<html>Bad gateway</html>"),
+        peer.status(504, body=b"<html>Gateway timeout</html>"),
+        peer.status(200, body=b"<html>Sign in</html>"),
+    ],
+    ids=["407", "502", "504", "page"],
 )
 def test_a_proxy_in_between_is_told_from_the_host(tmp_path: Path, stage: str, how: peer.Trouble) -> None:
     with wsman(tmp_path, scripted, trouble={stage: how}) as server:
-        with pytest.raises(PeerFailedError):
+        with pytest.raises(PeerFailedError) as caught:
             session(server, tmp_path)
+        assert "proxy" in caught.value.hint
         assert server.in_the_clear == []
         assert len(server.accounts.logins) <= 1
         assert server.proxy_logins == 0
@@ -272,12 +303,15 @@ def test_a_redirect_is_not_followed(tmp_path: Path, stage: str) -> None:
         assert elsewhere.connections == 0
 
 
-def test_an_account_without_the_right_is_told_so(tmp_path: Path) -> None:
-    denied = peer.refusal(5, "w:AccessDenied", "Zugriff verweigert")
+@pytest.mark.parametrize(
+    "words", ["Zugriff verweigert", "액세스가 거부되었습니다.", "アクセスが拒否されました。"]
+)
+def test_an_account_without_the_right_is_told_so_in_any_language(tmp_path: Path, words: str) -> None:
+    denied = peer.refusal(5, "w:AccessDenied", words)
     with wsman(tmp_path, scripted, trouble={"Create": denied}) as server:
         error, call = fails(server, tmp_path)
         assert isinstance(error, ForbiddenError)
-        assert "Zugriff verweigert" in error.message
+        assert words in error.message
         assert not call.begun
 
 
