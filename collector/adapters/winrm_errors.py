@@ -23,7 +23,7 @@ _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
     "refused": (
         LoginRefusedError,
         "WinRM at {url} refused the login{words}",
-        "Check user (DOMAIN\\user or user@domain), password, expiry and clocks. It was tried once.",
+        "Is the account DOMAIN\\user locked, disabled or expired, or its password? It was tried once.",
     ),
     "forbidden": (
         ForbiddenError,

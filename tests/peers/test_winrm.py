@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +19,9 @@ import pytest
 from collector.adapters.base import Notices, PowerShell, Shell, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm import WinrmChannel
-from collector.errors import ConfigError, HostKeyError, LoginRefusedError, UnreachableError
+from collector.errors import ConfigError, HostKeyError, LoginRefusedError, PeerFailedError, UnreachableError
 from collector.model.host import Credential, SecretRef
+from tests.peers import wsman as peer
 from tests.peers.certificate import make_certificate
 from tests.peers.winrm_login import winrm_endpoint, winrm_login
 from tests.peers.wsman import PASSWORD, USER, Wsman, der_of, wsman
@@ -270,16 +273,28 @@ def test_a_login_without_a_password_is_a_mistake_in_the_settings(server: Wsman, 
             pass
 
 
-def test_the_password_is_in_no_process_list_and_no_repr(server: Wsman, tmp_path: Path) -> None:
-    endpoint, credential = winrm_endpoint(server), winrm_login(tmp_path)
-    assert PASSWORD not in repr(endpoint.target(credential))
-    with WinrmChannel(endpoint, credential, soon()):
-        ours = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-        workers = [pid for children in ours for pid in children.read_text().split()]
-        assert workers
-        for pid in (str(os.getpid()), *workers):
-            for file in ("cmdline", "environ"):
-                assert PASSWORD.encode() not in Path("/proc", pid, file).read_bytes()
+@pytest.mark.parametrize("transport", ["ntlm", "basic", "credssp"])
+def test_the_password_is_in_no_process_list_and_no_log(
+    tmp_path: Path, transport: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    certificate = make_certificate(tmp_path / "c.pem")
+    schemes = ("NTLM", "Basic", "CredSSP")
+    with wsman(tmp_path, scripted, schemes=schemes, certificate=certificate) as server:
+        endpoint, credential = winrm_endpoint(server, transport=transport), winrm_login(tmp_path)
+        assert PASSWORD not in repr(endpoint.target(credential))
+        with WinrmChannel(endpoint, credential, soon()) as channel:
+            ours = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+            workers = [pid for children in ours for pid in children.read_text().split()]
+            assert workers
+            for pid in (str(os.getpid()), *workers):
+                for file in ("cmdline", "environ"):
+                    assert PASSWORD.encode() not in Path("/proc", pid, file).read_bytes()
+            server.trouble["Create"] = peer.status(500, body=b"<html>")
+            with pytest.raises(PeerFailedError) as caught:
+                channel.powershell("abc", soon())
+    told = "".join(traceback.format_exception(caught.value)) + caught.value.hint + "".join(capfd.readouterr())
+    assert PASSWORD not in told + caplog.text
 
 
 def test_a_killed_collector_leaves_no_session_behind(server: Wsman, tmp_path: Path) -> None:

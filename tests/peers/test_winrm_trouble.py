@@ -139,7 +139,7 @@ def test_a_wrong_password_is_tried_once(tmp_path: Path) -> None:
         with pytest.raises(LoginRefusedError) as caught:
             session(server, tmp_path, password="wrong")
         assert server.accounts.logins == [("NTLM", False)]
-        assert "expiry" in caught.value.hint
+        assert "locked, disabled or expired" in caught.value.hint
         assert "wrong" not in str(caught.value)
 
 
