@@ -20,6 +20,7 @@ from smbprotocol.exceptions import (
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
+from collector.adapters import kerberos
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.smb_connection import Connection, ended
@@ -72,7 +73,8 @@ def log_in(
     )
     with _understood(refused_login):
         try:
-            session.connect()
+            with _kerberos_understood(address):
+                session.connect()
         except ImportError as error:
             raise MissingExtraError(
                 "Kerberos needs packages that are not installed",
@@ -93,6 +95,18 @@ def log_in(
     session.password = None  # it has served
     connection.secure(session)
     return connection, session
+
+
+@contextlib.contextmanager
+def _kerberos_understood(address: str) -> Iterator[None]:
+    """Say what is wrong with a ticket, or a password at the KDC: smbprotocol hands it on as it is."""
+    try:
+        yield
+    except Exception as error:
+        told = kerberos.error_of(error, f"smb://{address}")
+        if told is None:
+            raise
+        raise told from error
 
 
 def open_share(connection: Connection, session: Session, name: str) -> Share:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from collector.adapters import kerberos
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm_script import MAX_ERROR
 from collector.errors import (
@@ -20,6 +21,7 @@ from collector.errors import (
 )
 
 _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
+    **kerberos.ERRORS,
     "refused": (
         LoginRefusedError,
         "WinRM at {url} refused the login{words}",
@@ -29,41 +31,6 @@ _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
         ForbiddenError,
         "this account may not run commands over WinRM at {url}{words}",
         "Make it a member of Administrators, or of Remote Management Users, on the host.",
-    ),
-    "account": (
-        LoginRefusedError,
-        "the KDC refused the login for {url}{words}",
-        "The account is unknown, expired, locked or disabled, or its password wrong or too old: try `kinit`.",
-    ),
-    "ticket": (
-        NotTriedError,
-        "no Kerberos ticket for {url}{words}",
-        "Run `kinit USER@REALM` as the user who runs this, or give the credential a password. See `klist`.",
-    ),
-    "clock": (
-        NotTriedError,
-        "Kerberos refuses the login at {url}, for the clocks differ{words}",
-        "Set this machine's clock, the host's and the KDC's: they may be five minutes apart.",
-    ),
-    "service": (
-        NotTriedError,
-        "Kerberos knows no WinRM service by the name in {url}{words}",
-        "As `address`, give the full name that the directory knows, no IP address; krb5.conf maps its realm.",
-    ),
-    "realm": (
-        NotTriedError,
-        "Kerberos does not know the realm for {url}{words}",
-        "Name the realm in capitals, and its KDC and domain in krb5.conf; or the user as USER@REALM.",
-    ),
-    "kdc": (
-        UnreachableError,
-        "no KDC answers for {url}{words}",
-        "Check `kinit`, krb5.conf and DNS; a credential for the transport ntlm needs no KDC here.",
-    ),
-    "kerberos": (
-        LoginRefusedError,
-        "Kerberos failed for {url}{words}",
-        "Try `kinit`, and `kvno HTTP/HOST`, as the user who runs this. It was tried once.",
     ),
     "scheme": (
         NotTriedError,

@@ -11,35 +11,12 @@ from collections.abc import Iterator, Mapping
 
 import requests
 from spnego.exceptions import SpnegoError
-from winrm.exceptions import WinRMError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
+from winrm.exceptions import WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
+
+from collector.adapters import kerberos
 
 ACCESS_DENIED = 5
 """Code of a WSManFault (winerror.h)."""
-
-_KERBEROS: Mapping[int, str] = {
-    -1765328383: "account",  # KDC_ERR_NAME_EXP: the account has expired
-    -1765328378: "account",  # KDC_ERR_C_PRINCIPAL_UNKNOWN: the KDC does not know it
-    -1765328366: "account",  # KDC_ERR_CLIENT_REVOKED: locked, disabled, or outside its hours
-    -1765328361: "account",  # KDC_ERR_KEY_EXPIRED: the password has expired, or must be changed
-    -1765328360: "account",  # KDC_ERR_PREAUTH_FAILED: the password is wrong
-    -1765328353: "account",  # KRB_AP_ERR_BAD_INTEGRITY: so too, without pre-authentication
-    -1765328174: "account",  # KRB5_PREAUTH_FAILED
-    -1765328377: "service",  # KDC_ERR_S_PRINCIPAL_UNKNOWN: no such service there
-    -1765328352: "ticket",  # KRB_AP_ERR_TKT_EXPIRED
-    -1765328351: "clock",  # KRB_AP_ERR_TKT_NYV: not valid yet
-    -1765328347: "clock",  # KRB_AP_ERR_SKEW
-    -1765328243: "ticket",  # KRB5_CC_NOTFOUND
-    -1765328190: "ticket",  # KRB5_FCC_PERM
-    -1765328189: "ticket",  # KRB5_FCC_NOFILE
-    -1765328230: "realm",  # KRB5_REALM_UNKNOWN: no KDC is named for it
-    -1765328228: "kdc",  # KRB5_KDC_UNREACH
-    -1765328164: "kdc",  # KRB5_REALM_CANT_RESOLVE
-}
-"""Minor codes of MIT Kerberos: -1765328384 plus the numbers of RFC 4120 section 7.5.9, or plus its own of
-krb5_err.et. Whatever is not here is told in Kerberos' own words."""
-
-_NO_CREDENTIAL, _EXPIRED = 7, 11
-"""Routine errors GSS_S_NO_CRED and GSS_S_CREDENTIALS_EXPIRED (RFC 2744 section 3.9.1), in bits 16 to 23."""
 
 _LOGON: Mapping[int, str] = {
     0x8009030C: "the user name or the password is wrong",  # SEC_E_LOGON_DENIED
@@ -103,8 +80,6 @@ def explain(error: Exception) -> Failure:
             return _connection_failure(error)
         case ET.ParseError() | StopIteration() | PermissionError():
             kind, words = "foreign", "it does not answer as WinRM does"
-        case WinRMError():
-            pass
     return Failure(kind, words)
 
 
@@ -116,24 +91,7 @@ def _login_failure(error: SpnegoError) -> Failure:
     if status is not None:
         code = status & 0xFFFFFFFF
         return Failure("refused", f"{_LOGON.get(code, 'the host says')} (NTSTATUS {code:#010x})")
-    words = " ".join(str(cause).split())
-    minor = _signed(getattr(cause, "min_code", 0))
-    if minor in _KERBEROS:
-        return Failure(_KERBEROS[minor], words)
-    routine = getattr(cause, "maj_code", 0) >> 16 & 0xFF
-    return Failure("ticket" if routine in (_NO_CREDENTIAL, _EXPIRED) else "kerberos", words)
-
-
-def kerberos_failure(error: Exception) -> Failure:
-    """Of the Kerberos library itself, when it asks a KDC for a ticket by a password."""
-    code = _signed(getattr(error, "err_code", 0))
-    return Failure(_KERBEROS.get(code, "kerberos"), " ".join(str(error).split()))
-
-
-def _signed(code: int) -> int:
-    """GSS-API's minor status is unsigned, com_err's codes are signed; both have 32 bits."""
-    code &= 0xFFFFFFFF
-    return code - 0x1_0000_0000 if code & 0x8000_0000 else code
+    return Failure(*(kerberos.kind_of(error) or ("kerberos", error.message)))
 
 
 def _connection_failure(error: requests.ConnectionError) -> Failure:

@@ -29,7 +29,8 @@ from spnego.channel_bindings import GssChannelBindings
 from spnego.exceptions import SpnegoError
 from winrm.encryption import Encryption
 
-from collector.adapters.winrm_failure import Failure, explain, kerberos_failure
+from collector.adapters import kerberos
+from collector.adapters.winrm_failure import Failure, explain
 
 _SCHEMES: Mapping[str, tuple[str, ...]] = {
     "ntlm": ("Negotiate", "NTLM"),
@@ -145,8 +146,8 @@ def _context(target: Mapping[str, Any], certificate: bytes | None) -> spnego.Con
     except ImportError as error:
         raise Failure("extra", str(error)) from error
     except Exception as error:
-        if type(error).__module__.partition(".")[0] == "krb5":
-            raise kerberos_failure(error) from error
+        if (found := kerberos.kind_of(error)) is not None:
+            raise Failure(*found) from error
         raise
 
 

@@ -23,10 +23,12 @@ from collector.errors import (
     InventoryError,
     LoginRefusedError,
     MissingExtraError,
+    NotTriedError,
     UnreachableError,
     UnsupportedError,
 )
 from collector.model.host import Credential, SecretRef
+from tests.peers import kdc as kdc_of
 from tests.peers.samba import Smbd, drive, smb_login
 from tests.peers.server import free_port, tool
 from tests.peers.sshd import descendants, stopped
@@ -142,8 +144,39 @@ def test_a_server_without_smb_3_gets_no_login(host: Path, tmp_path: Path, newest
 
 def test_kerberos_does_not_fall_back_to_a_password_over_ntlm(host: Path, tmp_path: Path) -> None:
     with drive(tmp_path / "smb", host) as server:
-        with pytest.raises((MissingExtraError, LoginRefusedError)):
+        with pytest.raises((MissingExtraError, LoginRefusedError, UnreachableError)):
             channel(server, auth="kerberos").__enter__()
+        assert audit(server, "NT_STATUS_OK") == 0
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        (None, (NotTriedError, "kinit")),
+        ("wrong", (LoginRefusedError, "kinit")),
+        (kdc_of.PASSWORD, (NotTriedError, "no IP address")),
+    ],
+)
+def test_what_kerberos_says_is_told(
+    host: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    password: str | None,
+    said: tuple[type[LoginRefusedError], str],
+) -> None:
+    kind, hint = said
+    with kdc_of.kdc(tmp_path) as realm, drive(tmp_path / "smb", host) as server:
+        for name, value in realm.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("KDC_PASSWORD", password or "")
+        secret = SecretRef("env", "KDC_PASSWORD", Path()) if password else None
+        login = Credential("win", username=f"{kdc_of.USER}@{kdc_of.REALM}", password=secret)
+        endpoint = SmbEndpoint(address="127.0.0.1", port=server.port, auth="kerberos")
+        with pytest.raises(AdapterError) as raised:
+            SmbChannel(endpoint, login, soon()).__enter__()
+        assert type(raised.value) is kind
+        assert hint in raised.value.hint
+        assert realm.log.count("PREAUTH_FAILED") == (password == "wrong")
         assert audit(server, "NT_STATUS_OK") == 0
 
 

@@ -26,6 +26,7 @@ from collector.errors import (
     ForbiddenError,
     HostKeyError,
     LoginRefusedError,
+    MissingExtraError,
     PeerFailedError,
     UnreachableError,
 )
@@ -154,6 +155,19 @@ def test_a_wrong_password_is_tried_once_over_tls(tmp_path: Path, transport: str)
         assert [right for _, right in server.accounts.logins] == [False]
         assert server.accounts.logins[0][0].lower() == transport
         assert type(caught.value) is LoginRefusedError
+
+
+def test_kerberos_without_its_packages_says_which_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gssapi.py").write_text("raise ImportError('there is no gssapi')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with wsman(tmp_path, scripted, schemes=("Kerberos",)) as server:
+        target = winrm_endpoint(server, transport="kerberos").target(None)
+        with pytest.raises(MissingExtraError) as caught:
+            WinrmSession(target, Deadline.after(30.0))
+        assert "hang-collector[windows-kerberos]" in caught.value.hint
+        assert server.authorizations == []
 
 
 def test_a_wrong_password_is_tried_once_by_all_ways_into_a_host(tmp_path: Path) -> None:
