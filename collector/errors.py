@@ -9,8 +9,8 @@
     ├── AdapterError              talking to a machine failed
     │   ├── UnreachableError      nothing answered: no route, refused, silent
     │   ├── LoginRefusedError     the peer answered and said no to our credentials; never tried twice
-    │   │   ├── HostKeyError      the peer is not proved to be who it says; nothing was sent to it
-    │   │   └── NotTriedError     nobody was asked: there is no ticket, or no such login there
+    │   │   └── HostKeyError      the peer is not proved to be who it says; nothing was sent to it
+    │   ├── NotTriedError         no login came about: there is no ticket, or no such login there
     │   ├── ForbiddenError        logged in, but this account may not do that
     │   ├── DeadlineError         the peer accepted and did not answer in time
     │   ├── UnsupportedError      the peer cannot do that
@@ -100,8 +100,8 @@ class HostKeyError(LoginRefusedError):
     code = "host-key"
 
 
-class NotTriedError(LoginRefusedError):
-    """No login came about, on this side: no account was held against it, so it may be tried again."""
+class NotTriedError(AdapterError):
+    """No login came about: no account counts it as a failure, so it may be tried again."""
 
     code = "login-not-tried"
 

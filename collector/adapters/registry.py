@@ -21,7 +21,6 @@ from collector.errors import (
     HostKeyError,
     InventoryError,
     LoginRefusedError,
-    NotTriedError,
     UnreachableError,
 )
 from collector.model.host import Credential, Endpoint, Host
@@ -97,8 +96,6 @@ class Connections:
                     self._brake.check(peer, endpoint.credential)
                 try:
                     adapter = adapter_type(endpoint, credential, deadline).__enter__()
-                except NotTriedError:
-                    raise
                 except LoginRefusedError as refusal:
                     judged = not isinstance(refusal, HostKeyError)
                     peer = endpoint.accounts if judged else endpoint.identity

@@ -34,6 +34,7 @@ class WinrmChannel:
     Raises on entry:
         HostKeyError: the host's certificate is not proved; no credential was sent.
         LoginRefusedError: it said no; it was asked once.
+        NotTriedError: no login came about: no ticket, wrong clock, or it offers no such login.
         UnreachableError, DeadlineError, PeerFailedError: it is not there, silent, or not WinRM.
         ConfigError: the credential cannot be used.
         MissingExtraError: pywinrm is not installed.

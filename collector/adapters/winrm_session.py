@@ -22,7 +22,6 @@ from collector.errors import (
     DeadlineError,
     LoginRefusedError,
     MissingExtraError,
-    NotTriedError,
     UnreachableError,
 )
 
@@ -84,6 +83,7 @@ class WinrmSession:
         UnreachableError, DeadlineError: nothing answers there, or not in time.
         HostKeyError: the host's certificate is not proved; no credential was sent.
         LoginRefusedError: the login was tried once, and refused.
+        NotTriedError: no login came about: no ticket, wrong clock, or it offers no such login.
         PeerFailedError: what answers is not WinRM, or has no use for us.
         MissingExtraError: pywinrm, or what it needs for this transport, is not installed.
     """
@@ -158,7 +158,7 @@ class WinrmSession:
             raise too_late(self._target.url, deadline)
         if "failed" in line:
             error = error_of(line, self._target.url, self._target.transport, deadline)
-            if isinstance(error, LoginRefusedError) and not isinstance(error, NotTriedError):
+            if isinstance(error, LoginRefusedError):
                 self._refusal = error
             raise error
         return line

@@ -35,6 +35,7 @@ class Outcome(StrEnum):
 _OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (errors.UnreachableError, Outcome.UNREACHABLE),
     (errors.LoginRefusedError, Outcome.DENIED),
+    (errors.NotTriedError, Outcome.DENIED),
     (errors.ForbiddenError, Outcome.DENIED),
     (errors.DeadlineError, Outcome.TIMEOUT),
     (errors.WaitDeadlineError, Outcome.TIMEOUT),

@@ -162,7 +162,7 @@ def test_what_kerberos_says_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     password: str | None,
-    said: tuple[type[LoginRefusedError], str],
+    said: tuple[type[AdapterError], str],
 ) -> None:
     kind, hint = said
     with kdc_of.kdc(tmp_path) as realm, drive(tmp_path / "smb", host) as server:
