@@ -64,7 +64,11 @@ def kdc(folder: Path) -> Iterator[Kdc]:
     """
     krb5kdc = tool("krb5kdc", package="krb5-kdc")
     for module in ("gssapi", "krb5"):
-        pytest.importorskip(module, reason="peer missing: pyspnego[kerberos] (Debian package libkrb5-dev)")
+        pytest.importorskip(
+            module,
+            reason="peer missing: pyspnego[kerberos] (Debian package libkrb5-dev)",
+            exc_type=ImportError,
+        )
     port = free_port()
     files = {name: folder / name for name in ("krb5.conf", "kdc.conf", "cache", "keytab", "client.keytab")}
     files["krb5.conf"].write_text(krb5_conf(port))
