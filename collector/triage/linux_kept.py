@@ -19,6 +19,7 @@ from collector.triage.linux_symbols import Symbol
 
 _MOST_BYTES = 1 << 26  # of a symbol table, of its names, of types, of a System.map
 _MOST_SECTIONS = 1 << 12
+_PLACES = 1 << 63  # in a file, as far as the system can be asked for one
 _MOST_FILES = 16
 _KERNEL_MAP = 0xFFFF_FFFF_8000_0000
 """Where the kernel's image is linked to (x86_64, Documentation/arch/x86/x86_64/mm.rst). KASLR moves what is
@@ -100,13 +101,11 @@ def _of_elf(file: BinaryIO) -> Kept:
     start, size, count, names_at = _HEADER.unpack(file.read(_HEADER.size))
     if size != _SECTION.size or not names_at < count <= _MOST_SECTIONS:
         raise struct.error("it is no vmlinux")
-    file.seek(start)
-    sections = list(_SECTION.iter_unpack(_exactly(file, size * count)))
+    sections = list(_SECTION.iter_unpack(_exactly(file, start, size * count)))
 
     def content(number: int) -> bytes:
         _, _, _, offset, length, _, _ = sections[number]
-        file.seek(offset)
-        return _exactly(file, length)
+        return _exactly(file, offset, length)
 
     names = content(names_at)
     symbols: tuple[Symbol, ...] = ()
@@ -130,8 +129,11 @@ def _text(names: bytes, start: int) -> str:
     return names[start : max(end, start)].decode("ascii", "backslashreplace")[:512]
 
 
-def _exactly(file: BinaryIO, size: int) -> bytes:
-    raw = file.read(size) if size <= _MOST_BYTES else b""
+def _exactly(file: BinaryIO, start: int, size: int) -> bytes:
+    raw = b""
+    if size <= _MOST_BYTES and start < _PLACES:
+        file.seek(start)
+        raw = file.read(size)
     if len(raw) != size:
         raise struct.error("it is cut, or not what its name says")
     return raw

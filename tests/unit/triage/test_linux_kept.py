@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.errors import DumpError
@@ -104,6 +104,7 @@ def test_a_kernel_that_names_itself_is_read_in_spite_of_symbols_of_another() -> 
 
 
 @given(st.integers(0, 600), st.binary(max_size=40), st.integers(0, 600))
+@example(40, bytes(7) + b"\x80", 64)  # sections from 2**63 on, where no file can be asked
 def test_a_damaged_vmlinux_is_refused_or_read_and_never_a_surprise(
     tmp_path_factory: pytest.TempPathFactory, at: int, noise: bytes, length: int
 ) -> None:
