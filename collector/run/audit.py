@@ -96,10 +96,10 @@ def _ask_controllers(host: Host, connections: Connections, deadline: Deadline) -
 def _ask_vcenter(host: Host, connections: Connections, deadline: Deadline) -> Gathered:
     """What the vCenter of an ESXi host knows; nothing where the settings name none."""
     steps: list[StepResult] = []
-    for endpoint in connections.able(host.controllers, HostView):
+    for endpoint, login in connections.in_turn(host.controllers, HostView, deadline):
         started = time.monotonic()
         try:
-            with connections.open(host, endpoint, HostView, deadline) as vcenter:
+            with connections.open(host, endpoint, HostView, login) as vcenter:
                 facts = controllers.seen_by_vcenter(vcenter, endpoint.identity, deadline)
         except CollectorError as error:
             steps.append(_failed(endpoint.identity, error, started))

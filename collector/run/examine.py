@@ -12,7 +12,7 @@ from collector.adapters.registry import Connections
 from collector.errors import AdapterError, CollectorError
 from collector.facts import store
 from collector.model.fact import Facts
-from collector.model.host import Endpoint, Host
+from collector.model.host import Host
 from collector.model.result import Outcome
 from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
 from collector.probe.observation import Observation
@@ -75,15 +75,13 @@ def not_examined(host: Host, why: str) -> Examination:
 
 
 def ask_controllers(host: Host, connections: Connections, deadline: Deadline) -> list[ControllerAnswer]:
-    """Ask one controller after the other, until one answers; beside them, every vCenter of the host.
+    """Ask one controller after the other, until one answers; and a vCenter of the host beside them.
 
     A vCenter does not stand for the others: of a host that hangs, it does not know the power.
     """
     views = connections.able(host.controllers, HostView)
     others = tuple(each for each in host.controllers if each not in views)
-    looking = (
-        beside(lambda: [_look_from(host, each, connections, deadline) for each in views]) if views else None
-    )
+    looking = beside(lambda: _ask_vcenters(host, connections, deadline)) if views else None
     answers: list[ControllerAnswer] = []
     for endpoint, login in connections.in_turn(others, Power, deadline):
         try:
@@ -104,15 +102,18 @@ def seen_by_vcenter(answers: Sequence[ControllerAnswer]) -> HostState | None:
     return next((answer.seen for answer in answers if answer.seen is not None), None)
 
 
-def _look_from(
-    host: Host, vcenter: Endpoint, connections: Connections, deadline: Deadline
-) -> ControllerAnswer:
-    try:
-        with connections.open(host, vcenter, HostView, deadline) as controller:
-            seen = controller.host_state(deadline)
-    except CollectorError as error:
-        return ControllerAnswer(vcenter.identity, Outcome.of(error), detail=error.message)
-    return ControllerAnswer(vcenter.identity, Outcome.SUCCESS, seen.power, seen=seen)
+def _ask_vcenters(host: Host, connections: Connections, deadline: Deadline) -> list[ControllerAnswer]:
+    answers: list[ControllerAnswer] = []
+    for vcenter, login in connections.in_turn(host.controllers, HostView, deadline):
+        try:
+            with connections.open(host, vcenter, HostView, login) as controller:
+                seen = controller.host_state(deadline)
+        except CollectorError as error:
+            answers.append(ControllerAnswer(vcenter.identity, Outcome.of(error), detail=error.message))
+            continue
+        answers.append(ControllerAnswer(vcenter.identity, Outcome.SUCCESS, seen.power, seen=seen))
+        break
+    return answers
 
 
 def known_facts(

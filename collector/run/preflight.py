@@ -124,9 +124,9 @@ def _ask_vcenter(incident: Incident) -> list[Verdict]:
     """What the vCenter of an ESXi host says now is better than what the host said when it still answered."""
     deadline = Deadline.after(incident.playbook.steps.preflight.deadline)
     failures: list[str] = []
-    for endpoint in incident.connections.able(incident.host.controllers, HostView):
+    for endpoint, login in incident.connections.in_turn(incident.host.controllers, HostView, deadline):
         try:
-            with incident.connections.open(incident.host, endpoint, HostView, deadline) as vcenter:
+            with incident.connections.open(incident.host, endpoint, HostView, login) as vcenter:
                 return preflight_esxi.seen_by_vcenter(vcenter.host_state(deadline))
         except CollectorError as error:
             failures.append(f"{endpoint.identity}: {error.message}")
