@@ -85,12 +85,14 @@ class Result:
     rss: list[float] = field(default_factory=list)
 
 
-def measure(command: list[str], result: Result, *, quiet: bool = False) -> None:
-    """Run `command`, and note what it and its children cost; `quiet` takes its errors away, too."""
+def measure(command: list[str], result: Result, *, quiet: bool = False) -> str:
+    """Run `command`, and note what it and its children cost; return its output. `quiet` hides its errors."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if quiet else None
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None, text=True
     )
+    assert process.stdout is not None
+    said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -98,6 +100,7 @@ def measure(command: list[str], result: Result, *, quiet: bool = False) -> None:
     result.wall.append(time.perf_counter() - start)
     result.cpu.append(usage.ru_utime + usage.ru_stime)
     result.rss.append(usage.ru_maxrss / 1024)
+    return said
 
 
 def main(mebibytes: int = 512, rounds: int = 5) -> None:
@@ -143,11 +146,11 @@ def show(results: dict[str, Result], mebibytes: int, bare: float, reference_labe
     reference = results[reference_label]
     wall, cpu = statistics.median(reference.wall), statistics.median(reference.cpu)
     print(f"{mebibytes} MiB, medians; reference: {reference_label}")
-    print(f"{'':26}{'wall s':>8}{'MB/s':>7}{'speed':>7}{'CPU s':>7}{'CPU x':>7}{'RSS +MiB':>10}")
+    print(f"{'':40}{'wall s':>8}{'MB/s':>7}{'speed':>7}{'CPU s':>7}{'CPU x':>7}{'RSS +MiB':>10}")
     for label, result in results.items():
         own, used = statistics.median(result.wall), statistics.median(result.cpu)
         print(
-            f"{label:26}{own:8.2f}{mebibytes * MIB / own / 1e6:7.0f}{wall / own:7.2f}"
+            f"{label:40}{own:8.2f}{mebibytes * MIB / own / 1e6:7.0f}{wall / own:7.2f}"
             f"{used:7.2f}{used / cpu:7.2f}{max(result.rss) - bare:10.1f}"
         )
 
