@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.base import Files, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError, LoginRefusedError
 from collector.facts import store
-from collector.model.fact import number, value
+from collector.model.fact import Facts, number, value
 from collector.model.host import Platform
 from collector.probe.observation import Observation, Reach
 from collector.probe.targets import targets_for
@@ -43,6 +43,8 @@ class Look:
     """What one look into the host showed."""
 
     uptime: float | None
+    asked: bool = True
+    """False where nothing runs commands there, so that only its files tell."""
     dumps: tuple[RemoteFile, ...] = ()
     unfinished: tuple[RemoteFile, ...] = ()
     older: RemoteFile | None = None
@@ -67,8 +69,7 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
     assert step is not None, "the playbook was checked: whoever sends an NMI waits"
     started = _elapsed(claimed_at)
     language = LANGUAGES[incident.host.platform]
-    able = incident.connections.able(incident.host.channels, language.capability)
-    watch = _Watch(language, blind=not able or not incident.playbook.steps.retrieve.dumps)
+    watch = _Watch(language, blind=not _reads_files(incident) or not incident.playbook.steps.retrieve.dumps)
     while (now := _elapsed(claimed_at)) - started < step.deadline:
         seen = _sight(incident, watch, now)
         if seen is not None:
@@ -97,6 +98,7 @@ class _Watch:
         self.started_anew = ""  # who says so, and of what
         self.refused: LoginRefusedError | None = None
         self._previous: tuple[RemoteFile, ...] = ()
+        self._same_since = 0.0
         self._boots: dict[str, datetime] = {}
 
     def judge(self, look: Look, elapsed: float, grace: float) -> Awaited | None:
@@ -104,7 +106,12 @@ class _Watch:
         if self.back is None or (look.rebooted(elapsed) and not self._rebooted):
             # A host that still answered a moment after the NMI was not back yet.
             self.back, self._rebooted = elapsed, look.rebooted(elapsed)
-        stable, self._previous = look.dumps == self._previous, look.dumps
+        if look.dumps != self._previous:
+            self._previous, self._same_since = look.dumps, elapsed
+            stable = False
+        else:
+            # Who is not asked cannot say that somebody still writes: then only time tells.
+            stable = look.asked or elapsed - self._same_since >= grace
         if look.writer:
             return None
         if look.dumps and stable:
@@ -134,6 +141,11 @@ class _Watch:
             )
         back = self.back is not None or self.refused is not None or bool(self.started_anew)
         return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused, back=back)
+
+    def gone(self) -> None:
+        """Take note that nothing answers: a host of unknown uptime is back only once it answers again."""
+        if not self._rebooted:
+            self.back = None
 
     def beat(self, heartbeat: str) -> None:
         """Take note of a guest's heartbeat, as its hypervisor sees it."""
@@ -175,6 +187,9 @@ class _Watch:
 
 
 def _why_none(look: Look, elapsed: float, language: Language) -> str:
+    if not look.asked:
+        older = f" (the newest, {look.older.path}, is older than the NMI)" if look.older else ""
+        return f"the host answers, and no new dump is there{older}; nothing runs commands there to ask it why"
     if not look.rebooted(elapsed):
         perhaps = f" ({language.ignores}?)" if language.ignores else ""
         return (
@@ -206,6 +221,8 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     watch.booted(seen.boot_time if seen else None, "the vCenter says that the host", elapsed)
     if services:
         watch.answers(elapsed)
+    else:
+        watch.gone()
     note = "" if services or ping == "answers" else _while_down(incident)
     look = None
     if services and watch.refused is None and not watch.blind:
@@ -236,6 +253,12 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
     return look
 
 
+def _reads_files(incident: Incident) -> bool:
+    """True when some channel that the playbook names leads to the host's files."""
+    named = incident.playbook.when.channels
+    return any(way.type in named for way in incident.connections.able(incident.host.channels, Files))
+
+
 def _while_down(incident: Incident) -> str:
     """What to say on every look at a host of this platform that is down; nothing for most."""
     advice = LANGUAGES[incident.host.platform].while_down
@@ -248,9 +271,12 @@ def _look(incident: Incident, elapsed: float) -> Look:
     deadline = Deadline.after(_LOOK)
     fold = host.platform is Platform.WINDOWS
     named = incident.playbook.when.channels
+    asked = bool(incident.connections.able(host.channels, LANGUAGES[host.platform].capability))
+    facts: Facts = {}
     with Inside(host, incident.connections, named, deadline) as inside:
-        facts = inside.facts()
-        store.record(incident.case.path.parent, host.name, facts)
+        if asked:
+            facts = inside.facts()
+            store.record(incident.case.path.parent, host.name, facts)
         files = inside.files()
         unfinished = find(files, steps.retrieve.unfinished, deadline, fold=fold)
         names = {file.path for file in unfinished}
@@ -260,6 +286,7 @@ def _look(incident: Incident, elapsed: float) -> Look:
     oldest = max(clock - elapsed - _CLOCK_SLACK, last_answer(incident.case.journal.entries()) or 0.0)
     return Look(
         uptime=number(facts, "uptime"),
+        asked=asked,
         dumps=tuple(d for d in dumps if d.modified >= oldest and d.size > 0),
         # Debian names a dump of no bytes as if it were saved: it is as unfinished as any.
         unfinished=tuple(

@@ -50,6 +50,21 @@ def test_one_nmi_brings_memory_dmp_home(tmp_path: Path, capfd: CaptureFixture[st
     assert not any(secret.encode() in text for secret in secrets for text in texts)
 
 
+def test_the_dump_of_a_host_that_runs_no_commands_comes_home_over_smb_alone(tmp_path: Path) -> None:
+    with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
+        text = lab.settings.read_text(encoding="utf-8")
+        (channels,) = (line for line in text.splitlines() if line.strip().startswith("channels:"))
+        alone = "    channels: [" + channels[channels.index("{type: smb") :]
+        assert "winrm" not in alone
+        lab.settings.write_text(text.replace(channels, alone), encoding="utf-8")
+        lab.guest.hang()
+        code, case = collect(lab, "--confirm", "sql01")
+        assert lab.guest.nmis == 1
+        dump = (lab.guest.drive / "Windows" / "MEMORY.DMP").read_bytes()
+    assert code == ExitCode.PARTIAL, "the logs that only commands give are missing"
+    assert (case.path / "data" / "dump" / "Windows" / "MEMORY.DMP").read_bytes() == dump
+
+
 def test_a_dump_that_windows_could_not_write_is_explained_by_windows(tmp_path: Path) -> None:
     with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
         run(("audit", "sql01", "--config", str(lab.settings)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,6 +109,32 @@ def test_a_dump_that_stayed_in_its_slot_is_not_called_none() -> None:
     assert ended is not None
     assert ended.reason.endswith("its dump is not in its place: it lies in X: do Y")
     assert "without leaving" not in ended.reason
+
+
+def blind(*dumps: RemoteFile, older: RemoteFile | None = None) -> Look:
+    return Look(uptime=None, asked=False, dumps=dumps, older=older)
+
+
+def test_a_dump_of_a_host_that_runs_no_commands_must_lie_still_for_the_grace() -> None:
+    watch = _Watch(LANGUAGES[Platform.WINDOWS])
+    growing = replace(DUMP, size=2048)
+    assert watch.judge(blind(growing), 600.0, GRACE) is None
+    assert watch.judge(blind(DUMP), 650.0, GRACE) is None
+    assert watch.judge(blind(DUMP), 700.0, GRACE) is None
+    ended = watch.judge(blind(DUMP), 710.0, GRACE)
+    assert ended is not None
+    assert ended.dumps == (DUMP,)
+
+
+def test_a_host_that_runs_no_commands_has_its_grace_from_its_return_on() -> None:
+    watch = _Watch(LANGUAGES[Platform.WINDOWS])
+    assert watch.judge(blind(), 1.0, GRACE) is None
+    watch.gone()
+    assert watch.judge(blind(), 3600.0, GRACE) is None
+    ended = watch.judge(blind(older=DUMP), 3660.0, GRACE)
+    assert ended is not None
+    assert ended.reason.startswith("the host answers, and no new dump is there (the newest, /var/crash")
+    assert "rebooted" not in ended.reason
 
 
 def test_where_nobody_looks_inside_services_that_answer_again_tell_that_it_is_back() -> None:
