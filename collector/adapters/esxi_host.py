@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import HostState, LogEvent, PowerState
+from collector.adapters.answers import HostState, LogEvent, PowerState
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere import VsphereServer, log_in
 from collector.errors import InventoryError, UnreachableError

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import CommandResult, NmiAnswer, NmiOutcome, PowerState
+from collector.adapters.answers import CommandResult, NmiAnswer, NmiOutcome, PowerState
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh import SshChannel, SshEndpoint
 from collector.errors import AdapterError, CollectorError, InventoryError, PeerFailedError

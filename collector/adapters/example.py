@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import NmiAnswer, NmiOutcome, PowerState
+from collector.adapters.answers import NmiAnswer, NmiOutcome, PowerState
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError, DeadlineError, PeerFailedError, UnreachableError
 from collector.model.host import Credential, Endpoint

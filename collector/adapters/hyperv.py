@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
+from collector.adapters.answers import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
 from collector.adapters.hyperv_machine import (
     Found,
     VirtualMachine,

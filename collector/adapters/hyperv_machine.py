@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.adapters.base import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
+from collector.adapters.answers import GuestState, LogEvent, NmiAnswer, NmiOutcome, PowerState
 from collector.errors import AdapterError, ForbiddenError, PeerFailedError, UnsupportedError
 
 MAX_WORDS = 500

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import (
+from collector.adapters.answers import (
     LogEvent,
     LogRoom,
     NmiAnswer,

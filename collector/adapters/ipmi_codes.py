@@ -5,7 +5,7 @@ Codes and their meanings: IPMI 2.0 specification, revision 1.1, table 5-2.
 
 from __future__ import annotations
 
-from collector.adapters.base import NmiAnswer, NmiOutcome
+from collector.adapters.answers import NmiAnswer, NmiOutcome
 from collector.adapters.ipmi_session import Reply
 from collector.errors import ForbiddenError, PeerFailedError, UnsupportedError
 

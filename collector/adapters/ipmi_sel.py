@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from collector.adapters.base import LogEvent, LogRoom
+from collector.adapters.answers import LogEvent, LogRoom
 from collector.adapters.ipmi_codes import NOT_PRESENT, require
 from collector.adapters.ipmi_session import Reply
 from collector.errors import AdapterError

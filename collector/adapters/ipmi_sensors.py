@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from collector.adapters.base import StopSensor, WatchdogState
+from collector.adapters.answers import StopSensor, WatchdogState
 from collector.adapters.ipmi_codes import COMPLETED, NOT_PRESENT, require
 from collector.adapters.ipmi_sel import (
     CRITICAL_INTERRUPT,

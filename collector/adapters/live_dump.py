@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import RemoteFile, SnapshotPrice
+from collector.adapters.answers import RemoteFile, SnapshotPrice
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm import WinrmChannel, WinrmEndpoint
 from collector.adapters.winrm_files import made_file

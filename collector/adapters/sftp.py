@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.answers import RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.read_ahead import ReadAhead

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from collector.adapters.base import FileKind
+from collector.adapters.answers import FileKind
 from collector.errors import PeerFailedError
 
 MAX_PACKET = 256 * 1024

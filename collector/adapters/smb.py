@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.answers import RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.tcp import dial

@@ -22,7 +22,7 @@ from smbprotocol.open import (
 )
 from smbprotocol.tree import TreeConnect
 
-from collector.adapters.base import FileKind, RemoteFile
+from collector.adapters.answers import FileKind, RemoteFile
 from collector.adapters.patience import Patience
 from collector.adapters.read_ahead import ReadAhead
 from collector.adapters.smb_connection import CHUNK, SPARE_CREDITS, UNIT, Answer, Connection, no_credits

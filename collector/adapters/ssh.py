@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from collector.adapters.base import CommandResult, RemoteFile
+from collector.adapters.answers import CommandResult, RemoteFile
 from collector.adapters.known_hosts import SSH_PORT
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh_connect import Hop, HostKeys, forward, greet, quoted, verify

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from collector.adapters.base import (
+from collector.adapters.answers import (
     GuestState,
     LogEvent,
     NmiAnswer,

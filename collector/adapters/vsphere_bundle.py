@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from pyVmomi import vim, vmodl
 
-from collector.adapters.base import NmiAnswer, NmiOutcome
+from collector.adapters.answers import NmiAnswer, NmiOutcome
 from collector.adapters.limits import Deadline
 from collector.adapters.tcp import place
 from collector.adapters.vsphere_faults import UNSUPPORTED, words

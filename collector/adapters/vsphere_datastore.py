@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from collector.adapters.base import FileKind, RemoteFile
+from collector.adapters.answers import FileKind, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.vsphere import VsphereEndpoint, log_in

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pyVmomi import vim
 
-from collector.adapters.base import GuestState, LogEvent, PowerState
+from collector.adapters.answers import GuestState, LogEvent, PowerState
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_properties import read
 from collector.adapters.vsphere_session import VsphereSession

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from collector.adapters.base import HA_RESET, WatchdogState
+from collector.adapters.answers import HA_RESET, WatchdogState
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_properties import read
 from collector.adapters.vsphere_session import VsphereSession

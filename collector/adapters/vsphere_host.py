@@ -8,7 +8,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from collector.adapters.base import Connection, HostState, PowerState
+from collector.adapters.answers import Connection, HostState, PowerState
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_find import find_datacenter
 from collector.adapters.vsphere_guest import as_utc

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pyVmomi import vim, vmodl
 
-from collector.adapters.base import NmiAnswer, NmiOutcome
+from collector.adapters.answers import NmiAnswer, NmiOutcome
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_faults import REFUSED, UNSUPPORTED, words
 from collector.adapters.vsphere_session import VsphereSession

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from collector.adapters.base import FileKind, RemoteFile, SnapshotPrice
+from collector.adapters.answers import FileKind, RemoteFile, SnapshotPrice
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_properties import read
 from collector.adapters.vsphere_session import VsphereSession

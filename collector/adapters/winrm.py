@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from collector.adapters.base import CommandResult, RemoteFile
+from collector.adapters.answers import CommandResult, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm_files import CHUNK, bytes_of, entries_of, windows_path
 from collector.adapters.winrm_script import MAX_ERROR, answer_of, load, plain_errors

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collector.adapters.base import FileKind, RemoteFile
+from collector.adapters.answers import FileKind, RemoteFile
 from collector.errors import ForbiddenError, PeerFailedError
 
 CHUNK = 1024 * 1024

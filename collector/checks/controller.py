@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from collector.adapters.base import HA_RESET, PowerState, WatchdogState
+from collector.adapters.answers import HA_RESET, PowerState, WatchdogState
 from collector.checks.family import Family, family
 from collector.checks.kdump_config import Kind, config
 from collector.checks.linux_target import dump_estimate, no_config

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from collector.adapters.base import HA_RESET, GuestState, PowerState, WatchdogState
+from collector.adapters.answers import HA_RESET, GuestState, PowerState, WatchdogState
 from collector.checks import controller, linux_capture, linux_nmi
 from collector.checks.rule import is_absent
 from collector.model.fact import Facts, value

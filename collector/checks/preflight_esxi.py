@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from collector.adapters.base import Connection, HostState
+from collector.adapters.answers import Connection, HostState
 from collector.checks import esxi
 from collector.checks.preflight import age, tonight
 from collector.model.fact import Facts, number

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from collector.adapters.base import CommandResult, Shell
+from collector.adapters.answers import CommandResult
+from collector.adapters.base import Shell
 from collector.adapters.limits import Deadline
 from collector.errors import PeerFailedError
 from collector.facts import linux_script

@@ -16,7 +16,8 @@ from enum import StrEnum
 from glob import escape
 from importlib import resources
 
-from collector.adapters.base import CommandResult, PowerShell
+from collector.adapters.answers import CommandResult
+from collector.adapters.base import PowerShell
 from collector.adapters.limits import Deadline
 from collector.errors import PeerFailedError
 from collector.model.fact import Fact, Facts, value

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from collector.adapters.base import Connection, PowerState
+from collector.adapters.answers import Connection, PowerState
 from collector.probe.observation import Observation, Reach
 
 

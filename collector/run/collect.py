@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from collector.adapters.base import NmiOutcome
+from collector.adapters.answers import NmiOutcome
 from collector.case import claims, manifest, report
 from collector.case.folder import CaseFolder
 from collector.case.lock import hold

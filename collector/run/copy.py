@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.answers import RemoteFile
 from collector.adapters.limits import Deadline
 from collector.case.folder import safe_name
 from collector.case.partfile import PartFile

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.adapters.base import GuestState, GuestView, HostState, HostView, Power, PowerState, StopSensors
+from collector.adapters.answers import GuestState, HostState, PowerState
+from collector.adapters.base import GuestView, HostView, Power, StopSensors
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import AdapterError, CollectorError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from collector.adapters.base import NmiOutcome
+from collector.adapters.answers import NmiOutcome
 from collector.case.journal import Entry
 from collector.dump.verdict import Expected
 from collector.run.history import crash_expected_since, last, trigger_outcome

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.adapters.base import PowerShell, RemoteFile
+from collector.adapters.answers import RemoteFile
+from collector.adapters.base import PowerShell
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm_files import made_file
 from collector.adapters.winrm_script import MAX_ERROR, answer_of, load

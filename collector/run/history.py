@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from collector.adapters.base import FileKind, NmiOutcome, RemoteFile
+from collector.adapters.answers import FileKind, NmiOutcome, RemoteFile
 from collector.case.folder import CaseFolder
 from collector.case.journal import Entry
 from collector.case.rows import closing

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.answers import RemoteFile
 from collector.adapters.registry import Connections
 from collector.case.folder import Artifact, CaseFolder
 from collector.errors import LoginRefusedError

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from collector.adapters.base import CommandResult, CommandStream, Files, PowerShell, Shell, SlowFiles
+from collector.adapters.answers import CommandResult
+from collector.adapters.base import CommandStream, Files, PowerShell, Shell, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections
 from collector.errors import CollectorError, InventoryError, LoginRefusedError

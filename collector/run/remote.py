@@ -6,7 +6,8 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from collector.adapters.base import FileKind, Files, RemoteFile
+from collector.adapters.answers import FileKind, RemoteFile
+from collector.adapters.base import Files
 from collector.adapters.limits import Deadline
 
 

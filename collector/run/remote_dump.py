@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from collector.adapters.base import Files, RemoteFile
+from collector.adapters.answers import RemoteFile
+from collector.adapters.base import Files
 from collector.adapters.limits import Deadline
 from collector.dump.identify import glance
 from collector.dump.report import DumpFormat, DumpReport, State

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from collector.adapters.base import FileKind, Files, RemoteFile, SlowFiles
+from collector.adapters.answers import FileKind, RemoteFile
+from collector.adapters.base import Files, SlowFiles
 from collector.adapters.limits import Deadline
 from collector.case.partfile import free_space_check
 from collector.dump.vmware import memory_beside

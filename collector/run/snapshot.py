@@ -7,7 +7,8 @@ confirms it. It is named after the case: taken up again, the case finds it and m
 
 from __future__ import annotations
 
-from collector.adapters.base import MemorySnapshot, RemoteFile, SnapshotPrice
+from collector.adapters.answers import RemoteFile, SnapshotPrice
+from collector.adapters.base import MemorySnapshot
 from collector.adapters.limits import Deadline
 from collector.case.wording import size
 from collector.errors import AdapterError, CollectorError, PreflightError

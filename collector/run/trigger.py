@@ -17,7 +17,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from collector.adapters.base import NmiAnswer, NmiInjector, NmiOutcome
+from collector.adapters.answers import NmiAnswer, NmiOutcome
+from collector.adapters.base import NmiInjector
 from collector.adapters.limits import Deadline
 from collector.case import claims
 from collector.errors import AdapterError, PreflightError

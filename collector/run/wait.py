@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.adapters.base import Files, RemoteFile
+from collector.adapters.answers import RemoteFile
+from collector.adapters.base import Files
 from collector.adapters.limits import Deadline
 from collector.errors import CollectorError, LoginRefusedError
 from collector.facts import store

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import FileKind, Files, Shell
+from collector.adapters.answers import FileKind
+from collector.adapters.base import Files, Shell
 from collector.adapters.limits import Deadline
 from tests.contract.channels import CHANNELS, RIGS, SHELLS, Rig
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from collector.adapters.base import NmiOutcome
+from collector.adapters.answers import NmiOutcome
 from collector.adapters.limits import Deadline
 from tests.contract.controllers import ADAPTERS, RIGS, Trouble
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import FileKind, MemorySnapshot
+from collector.adapters.answers import FileKind
+from collector.adapters.base import MemorySnapshot
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError, DeadlineError, PeerFailedError, UnsupportedError
 from tests.contract.snapshots import RIGS, Ability, Loss, Rig, losing, takers

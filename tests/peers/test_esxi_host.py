@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from collector.adapters.base import Connection, EventLog, HostView, NmiInjector, Power, PowerState
+from collector.adapters.answers import Connection, PowerState
+from collector.adapters.base import EventLog, HostView, NmiInjector, Power
 from collector.adapters.esxi_host import EsxiHostController, EsxiHostEndpoint
 from collector.adapters.limits import Deadline
 from collector.adapters.registry import Connections

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import Connection, PowerState
+from collector.adapters.answers import Connection, PowerState
 from collector.adapters.esxi_host import EsxiHostController, EsxiHostEndpoint
 from collector.adapters.limits import Deadline
 from collector.errors import InventoryError

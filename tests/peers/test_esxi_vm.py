@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.base import NmiInjector, NmiOutcome, Power, PowerState
+from collector.adapters.answers import NmiOutcome, PowerState
+from collector.adapters.base import NmiInjector, Power
 from collector.adapters.esxi_vm import processes
 from collector.adapters.limits import Deadline
 from tests.peers.esxi_shell import APP07, LISTING, EsxiShell, esxi_shell

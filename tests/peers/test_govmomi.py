@@ -14,7 +14,7 @@ import pytest
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim, vmodl
 
-from collector.adapters.base import FileKind, NmiOutcome, PowerState
+from collector.adapters.answers import FileKind, NmiOutcome, PowerState
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere import VsphereController
 from collector.adapters.vsphere_datastore import VsphereDatastore

@@ -9,16 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import (
-    EventLog,
-    GuestView,
-    NmiInjector,
-    NmiOutcome,
-    Power,
-    PowerState,
-    Screen,
-    StopSensors,
-)
+from collector.adapters.answers import NmiOutcome, PowerState
+from collector.adapters.base import EventLog, GuestView, NmiInjector, Power, Screen, StopSensors
 from collector.adapters.hyperv import HypervController
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError, DeadlineError, ForbiddenError, PeerFailedError, UnsupportedError

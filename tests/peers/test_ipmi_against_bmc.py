@@ -16,18 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.answers import LogRoom, NmiOutcome, PowerState
 from collector.adapters.base import (
     Clock,
     EventLog,
     EventLogRoom,
-    LogRoom,
     NmiInjector,
     NmiOffer,
-    NmiOutcome,
     NmiReaction,
     Power,
     PowerRestore,
-    PowerState,
     StopSensors,
     Watchdog,
 )

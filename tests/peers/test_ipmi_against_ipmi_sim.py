@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import NmiOutcome, PowerState
+from collector.adapters.answers import NmiOutcome, PowerState
 from collector.adapters.ipmi import IpmiController
 from collector.adapters.limits import Deadline
 from collector.errors import AdapterError, LoginRefusedError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import PowerState
+from collector.adapters.answers import PowerState
 from collector.probe.diagnosis import ControllerView, Diagnosis, diagnose
 from collector.probe.io import observe
 from collector.probe.observation import Observation, Reach, Target

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import PowerState
+from collector.adapters.answers import PowerState
 from collector.fleet import reach
 from collector.model.host import Endpoint, Host, Platform
 from collector.probe.diagnosis import ControllerView, Diagnosis, diagnose

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import NmiOutcome, PowerState
+from collector.adapters.answers import NmiOutcome, PowerState
 from collector.adapters.limits import Deadline
 from collector.errors import DeadlineError, PeerFailedError, UnreachableError
 from tests.peers import qmp

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.adapters.base import FileKind
+from collector.adapters.answers import FileKind
 from collector.adapters.limits import Deadline
 from collector.adapters.sftp import SftpSession
 from collector.adapters.sftp_packets import CHUNK, DEPTH, Kind, Splitter

@@ -12,15 +12,8 @@ import pytest
 from pydantic import ValidationError
 from pyVmomi import vim, vmodl
 
-from collector.adapters.base import (
-    EventLog,
-    GuestView,
-    NmiInjector,
-    NmiOutcome,
-    Power,
-    PowerState,
-    Screen,
-)
+from collector.adapters.answers import NmiOutcome, PowerState
+from collector.adapters.base import EventLog, GuestView, NmiInjector, Power, Screen
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere import VsphereController, VsphereEndpoint
 from collector.errors import (

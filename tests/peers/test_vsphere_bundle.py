@@ -10,7 +10,7 @@ import pytest
 from pyVmomi import vim, vmodl
 
 from collector.adapters import vsphere_bundle
-from collector.adapters.base import NmiAnswer, NmiOutcome
+from collector.adapters.answers import NmiAnswer, NmiOutcome
 from collector.adapters.limits import Deadline
 from tests.peers.soap_server import ADDRESS, Rule, Trouble
 from tests.peers.vsphere import logged_in

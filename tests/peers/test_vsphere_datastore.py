@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import FileKind
+from collector.adapters.answers import FileKind
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_datastore import VsphereDatastore
 from collector.errors import DeadlineError, ForbiddenError, InventoryError, PeerFailedError, UnreachableError

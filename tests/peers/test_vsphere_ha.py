@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from collector.adapters.base import HA_RESET, Watchdog, WatchdogState
+from collector.adapters.answers import HA_RESET, WatchdogState
+from collector.adapters.base import Watchdog
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere import VsphereController
 from collector.checks import controller, preflight

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyVmomi import vim
 
-from collector.adapters.base import RemoteFile
+from collector.adapters.answers import RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_datastore import VsphereDatastore
 from collector.errors import ForbiddenError, PeerFailedError

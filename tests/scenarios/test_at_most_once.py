@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import WatchdogState
+from collector.adapters.answers import WatchdogState
 from collector.adapters.fake import Answer, Life, Script
 from collector.case.folder import CaseFolder
 from tests.scenarios.harness import Scene, a_dump

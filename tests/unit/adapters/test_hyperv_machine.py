@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.adapters.base import NmiOutcome
+from collector.adapters.answers import NmiOutcome
 from collector.adapters.hyperv import HypervEndpoint
 from collector.adapters.hyperv_machine import Found, events_in, found_in, judge, machine_in
 from collector.errors import ForbiddenError, PeerFailedError, UnsupportedError

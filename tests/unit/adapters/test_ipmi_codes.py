@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.adapters.base import NmiOutcome
+from collector.adapters.answers import NmiOutcome
 from collector.adapters.ipmi_codes import judge_nmi, meaning, require
 from collector.adapters.ipmi_session import Reply
 from collector.errors import ForbiddenError, PeerFailedError, UnsupportedError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.base import WatchdogState
+from collector.adapters.answers import WatchdogState
 from collector.adapters.ipmi_sensors import decode_watchdog, read_stop_sensors
 from collector.adapters.ipmi_session import Reply
 from collector.errors import AdapterError, PeerFailedError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.base import FileKind
+from collector.adapters.answers import FileKind
 from collector.adapters.sftp_packets import (
     MAX_PACKET,
     Fields,

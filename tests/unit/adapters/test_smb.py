@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from collector.adapters.base import FileKind
+from collector.adapters.answers import FileKind
 from collector.adapters.limits import Deadline
 from collector.adapters.smb import SmbChannel, SmbEndpoint, share_and_name
 from collector.adapters.smb_files import parse_entries

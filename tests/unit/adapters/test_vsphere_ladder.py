@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pyVmomi import vim, vmodl
 
-from collector.adapters.base import NmiAnswer, NmiOutcome
+from collector.adapters.answers import NmiAnswer, NmiOutcome
 from collector.adapters.limits import Deadline
 from collector.adapters.vsphere_ladder import Rung, Tried, climb, judge
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.adapters.base import FileKind
+from collector.adapters.answers import FileKind
 from collector.adapters.winrm_files import bytes_of, entries_of, windows_path
 from collector.errors import ForbiddenError, PeerFailedError
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.adapters.base import Connection, HostState, PowerState
+from collector.adapters.answers import Connection, HostState, PowerState
 from collector.checks.audit import RULES, chain, judge
 from collector.checks.catalog import CHECKS
 from collector.checks.preflight_esxi import seen_by_vcenter, would_dump

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.adapters.base import GuestState, PowerState, WatchdogState
+from collector.adapters.answers import GuestState, PowerState, WatchdogState
 from collector.checks.preflight import guest, kdump_armed, nmi_panics, power, watchdog
 from collector.model.fact import Fact, Facts
 from collector.model.verdict import Level

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.adapters.base import LogRoom, PowerState, WatchdogState
+from collector.adapters.answers import LogRoom, PowerState, WatchdogState
 from collector.adapters.limits import Deadline
 from collector.errors import UnsupportedError
 from collector.facts.controller import NAMES, gather

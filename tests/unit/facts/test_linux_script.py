@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.base import CommandResult
+from collector.adapters.answers import CommandResult
 from collector.adapters.limits import Deadline
 from collector.errors import PeerFailedError
 from collector.facts import linux

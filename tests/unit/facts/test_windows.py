@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.adapters.base import CommandResult, PowerShell
+from collector.adapters.answers import CommandResult
+from collector.adapters.base import PowerShell
 from collector.adapters.limits import Deadline
 from collector.errors import PeerFailedError
 from collector.facts import windows

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.adapters.base import CommandResult
+from collector.adapters.answers import CommandResult
 from collector.adapters.limits import Deadline
 from collector.facts import linux
 from collector.lab import story

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.adapters.base import Connection, PowerState
+from collector.adapters.answers import Connection, PowerState
 from collector.probe.diagnosis import ControllerView, Diagnosis, Finding, diagnose
 from collector.probe.observation import Observation, Reach
 

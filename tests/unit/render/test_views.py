@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from collector.adapters.base import PowerState
+from collector.adapters.answers import PowerState
 from collector.model.result import HostResult, Outcome, StepResult
 from collector.probe.diagnosis import Diagnosis, Finding
 from collector.probe.observation import Observation, Reach

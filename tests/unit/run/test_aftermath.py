@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from collector.adapters.base import CommandResult
+from collector.adapters.answers import CommandResult
 from collector.adapters.limits import Deadline
 from collector.case.folder import CaseFolder
 from collector.errors import UnreachableError

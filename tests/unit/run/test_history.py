@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.base import NmiOutcome
+from collector.adapters.answers import NmiOutcome
 from collector.case.journal import Entry, Journal
 from collector.run.history import attempts, claim_stands, crash_expected_since, last_answer, trigger_outcome
 

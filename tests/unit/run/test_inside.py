@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from collector.adapters.base import CommandResult, Files, RemoteFile, Shell
+from collector.adapters.answers import CommandResult, RemoteFile
+from collector.adapters.base import Files, Shell
 from collector.adapters.limits import Deadline
 from collector.errors import InventoryError, LoginRefusedError, UnreachableError
 from collector.model.host import Endpoint, Host, Platform

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.adapters.base import FileKind, RemoteFile
+from collector.adapters.answers import FileKind, RemoteFile
 from collector.model.host import Platform
 from collector.run.inside import LANGUAGES
 from collector.run.wait import Look, _Watch
