@@ -19,7 +19,7 @@ demo-vsphere:     ## a Windows machine on vSphere hangs; its NMI goes the second
 
 test:             ## all but the tests that boot a guest
 	@scripts/setup dev
-	@$(PYTEST) -n 4 --dist loadgroup -m 'not e2e'
+	@$(PYTEST) -n 6 --dist loadgroup -m 'not e2e'
 
 e2e:              ## a real kernel, a real NMI over IPMI, a real vmcore
 	@scripts/setup dev

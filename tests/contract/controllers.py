@@ -52,10 +52,11 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True)
 class Rig:
-    """A logged-in controller, and how many NMIs its peer has received."""
+    """A logged-in controller, how many NMIs its peer has received, and whether the peer will say nothing."""
 
     controller: NmiInjector
     arrived: Callable[[], int]
+    silent: bool = False
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def _fake(trouble: Trouble) -> Iterator[Rig]:
     machine = MACHINES.setdefault(name, FakeMachine(name, script))
     endpoint = FakeEndpoint(machine=name)
     with FakeController(endpoint, None, Deadline.after(5.0)) as controller:
-        yield Rig(controller, lambda: len(machine.nmis))
+        yield Rig(controller, lambda: len(machine.nmis), silent=script.answer is Answer.LOSE)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,8 @@ STRAGGLER_S = 0.5
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_one_call_is_at_most_one_nmi(adapter: str, trouble: Trouble) -> None:
     with RIGS[adapter](trouble) as rig:
-        answer = rig.controller.send_nmi(Deadline.after(30.0 if trouble in ANSWERED else WAIT_S))
+        answered = trouble in ANSWERED and not rig.silent
+        answer = rig.controller.send_nmi(Deadline.after(30.0 if answered else WAIT_S))
         at_return = rig.arrived()
         time.sleep(STRAGGLER_S)
         outcome, nmis = CAME_TO[trouble]
