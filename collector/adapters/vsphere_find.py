@@ -62,7 +62,7 @@ def _candidates(session: VsphereSession, wanted: str, center: Any, deadline: Dea
         if "/" in wanted:
             hit = index.FindByInventoryPath(wanted)
             return [hit] if isinstance(hit, vim.VirtualMachine) else []
-        if _is_address(wanted):
+        if is_address(wanted):
             return list(index.FindAllByIp(center, wanted, True))
     found = [
         vm
@@ -98,18 +98,20 @@ def _described(session: VsphereSession, found: Sequence[Any], deadline: Deadline
     """The first few candidates, with what tells them apart."""
     paths = ["name", "config.instanceUuid", "runtime.powerState"]
     texts = [
-        f"{_shown(values.get('name'))} ({_shown(values.get('config.instanceUuid'))}, "
-        f"{_shown(values.get('runtime.powerState'))})"
+        f"{plain(values.get('name'))} ({plain(values.get('config.instanceUuid'))}, "
+        f"{plain(values.get('runtime.powerState'))})"
         for values in read(session, list(found[:_SHOWN]), paths, deadline)
     ]
     return ", ".join(texts) + (", ..." if len(found) > _SHOWN else "")
 
 
-def _shown(value: object) -> str:
+def plain(value: object) -> str:
+    """A text of the server for a person: its printable part, at most 100 characters of it."""
     return "".join(char for char in str(value or "?")[:100] if char.isprintable())
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether somebody wrote an IP address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

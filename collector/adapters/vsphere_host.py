@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 
@@ -10,7 +9,7 @@ from pyVmomi import vim
 
 from collector.adapters.answers import Connection, HostState, PowerState
 from collector.adapters.limits import Deadline
-from collector.adapters.vsphere_find import find_datacenter
+from collector.adapters.vsphere_find import find_datacenter, is_address, plain
 from collector.adapters.vsphere_guest import as_utc
 from collector.adapters.vsphere_properties import read, read_all
 from collector.adapters.vsphere_session import VsphereSession
@@ -57,7 +56,7 @@ def find_host(session: VsphereSession, wanted: str, datacenter: str | None, dead
         )
     shown = read(session, found[:_SHOWN], ["name", "summary.hardware.uuid"], deadline)
     described = ", ".join(
-        f"{_plain(values.get('name'))} ({_plain(values.get('summary.hardware.uuid'))})" for values in shown
+        f"{plain(values.get('name'))} ({plain(values.get('summary.hardware.uuid'))})" for values in shown
     )
     raise InventoryError(
         f"{len(found)} ESXi hosts at {session.where} are meant by {wanted!r}{place}: {described}",
@@ -75,7 +74,7 @@ def _candidates(session: VsphereSession, wanted: str, center: Any, deadline: Dea
     with session.asking(deadline):
         if _UUID.fullmatch(wanted):
             return list(index.FindAllByUuid(center, wanted, False))
-        if _is_address(wanted):
+        if is_address(wanted):
             found = list(index.FindAllByIp(center, wanted, False))
         else:
             found = list(index.FindAllByDnsName(center, wanted, False))
@@ -99,21 +98,9 @@ def host_state(session: VsphereSession, host: Any, deadline: Deadline) -> HostSt
     return HostState(
         power=power,
         connection=Connection(connection) if known else Connection.UNKNOWN,
-        standby=_plain(values.get("runtime.standbyMode") or "unknown"),
+        standby=plain(values.get("runtime.standbyMode") or "unknown"),
         maintenance=values.get("runtime.inMaintenanceMode") is True,
         boot_time=as_utc(values.get("runtime.bootTime")),
         machines=len(machines),
         running=sum(str(each.get("runtime.powerState")) == "poweredOn" for each in machines),
     )
-
-
-def _plain(value: object) -> str:
-    return "".join(char for char in str(value or "?")[:100] if char.isprintable())
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
