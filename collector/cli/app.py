@@ -21,8 +21,10 @@ from collector.cli import (
     inventory,
     playbook,
     probe,
+    retrieve,
     schedule,
     triage,
+    trigger,
 )
 from collector.cli.exit_codes import ExitCode, of
 from collector.errors import CollectorError, defect
@@ -38,6 +40,8 @@ app.command()(probe.probe)
 app.command()(audit.audit)
 app.command()(collect.collect)
 app.command()(collect.resume)
+app.command()(trigger.trigger)
+app.command()(retrieve.retrieve)
 app.command()(drill.drill)
 app.command()(inspect.inspect)
 app.command()(triage.triage)

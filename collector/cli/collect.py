@@ -79,6 +79,19 @@ def chosen(known: Settings, host: str, playbook: str | None, *, explain: bool) -
     return machine, found.playbook
 
 
+def refuse_without_nmi(playbook: Playbook, machine: Host, why: str) -> None:
+    """Raises: PlaybookError: the playbook keeps the memory without a crash; `why` that does not fit."""
+    from collector.errors import PlaybookError
+    from collector.playbook.schema import Act
+
+    if playbook.steps.trigger.act is not Act.NMI:
+        raise PlaybookError(
+            f"{why}, and the playbook {playbook.name} sends none",
+            hint="Name another with --playbook; `hang-collector playbook list` shows them.",
+            host=machine.name,
+        )
+
+
 def new_case(
     known: Settings,
     machine: Host,

@@ -14,6 +14,7 @@ from collector.cli.collect import (
     chosen,
     confirmation,
     new_case,
+    refuse_without_nmi,
 )
 from collector.cli.shared import ConfigOption, FormatOption, checked_format, settings
 
@@ -33,18 +34,11 @@ def drill(
     It is `collect` on a host that must be healthy: a real NMI, a panic, a dump, a reboot. Take the host's
     services away first, and tell its cluster and its monitoring.
     """
-    from collector.errors import PlaybookError
-    from collector.playbook.schema import Act
     from collector.run.collect import Options
 
     checked_format(output)
     known = settings(config)
     machine, followed = chosen(known, host, playbook, explain=False)
-    if followed.steps.trigger.act is not Act.NMI:
-        raise PlaybookError(
-            f"a drill sends an NMI, and the playbook {followed.name} sends none",
-            hint="Name another with --playbook; `hang-collector playbook list` shows them.",
-            host=machine.name,
-        )
+    refuse_without_nmi(followed, machine, "a drill sends an NMI")
     options = Options(dry_run=dry_run, accepted=frozenset(accept or ()))
     new_case(known, machine, followed, options, confirmation(confirm, no_input), output, drill=True)

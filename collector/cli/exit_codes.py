@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     COMPLETE = 0, "everything that was asked for is there"
     PARTIAL = 10, "evidence is home, but something is missing or not whole"
     REFUSED = 11, "preflight refused: an NMI would be useless or harmful; none was sent"
-    NO_DUMP = 12, "the NMI was sent, and it is proved that no dump came of it"
+    NO_DUMP = 12, "it is proved that the NMI, or the crash, left no dump"
     UNCERTAIN = 13, "nobody can say whether the NMI arrived; it is not sent again by itself"
     TIMED_OUT = 14, "neither a dump nor a proof of none before the deadline"
     NOT_HUNG = 15, "the host answers; no NMI was sent"

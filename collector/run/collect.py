@@ -51,13 +51,17 @@ Confirm = Callable[[Incident], str]
 class Options:
     """What the person on call decided.
 
-    `send_again` is the reason for which an NMI may follow one whose arrival is uncertain.
+    `send_again` is the reason for which an NMI may follow one whose arrival is uncertain. With `trigger_only`
+    the run ends once the NMI is out. `crashed_within` are the seconds within which the host has crashed by
+    itself, so that no NMI is sent.
     """
 
     dry_run: bool = False
     even_if_responsive: bool = False
     accepted: frozenset[str] = frozenset()
     send_again: str = ""
+    trigger_only: bool = False
+    crashed_within: float | None = None
 
 
 def collect(incident: Incident, options: Options, confirm: Confirm) -> HostResult:
@@ -95,6 +99,10 @@ def _stages(incident: Incident, options: Options, confirm: Confirm) -> str:
     journal = incident.case.journal
     if options.send_again:
         journal.append("send.again", reason=options.send_again)
+    if options.crashed_within is not None:
+        _refuse_while_claimed_elsewhere(incident, options)
+        said = f"a person says that it crashed within the last {options.crashed_within:g} s"
+        journal.append("crash.seen", reason=said, within=options.crashed_within)
     since = history.crash_expected_since(journal.entries())
     if since is None or options.send_again:
         _make_it_crash(incident, options, confirm)
@@ -102,7 +110,24 @@ def _stages(incident: Incident, options: Options, confirm: Confirm) -> str:
             return "dry run: everything up to the NMI was done for real, and no NMI was sent"
         since = history.crash_expected_since(journal.entries())
     assert since is not None, "a trigger that returned leaves a claim"
+    if options.trigger_only:
+        return _sent_and_left(incident)
     return _bring_it_home(incident, since)
+
+
+def _sent_and_left(incident: Incident) -> str:
+    """The story of a run that ends once the NMI is out."""
+    outcome = history.trigger_outcome(incident.case.journal.entries())
+    resume = f"hang-collector resume {incident.case.path} waits for the dump and brings it home"
+    if outcome is NmiOutcome.UNCERTAIN:
+        raise UncertainError(
+            "nobody can say whether the NMI arrived",
+            hint=f"Look at the console. {resume}.",
+            host=incident.host.name,
+        )
+    if outcome is None:
+        return f"no NMI was sent, for the host had crashed already; {resume}"
+    return f"the NMI is sent; {resume}"
 
 
 def _without_a_crash(incident: Incident, options: Options, confirm: Confirm) -> str:

@@ -70,13 +70,16 @@ def attempts(entries: Sequence[Entry]) -> int:
 def crash_expected_since(entries: Sequence[Entry]) -> datetime | None:
     """From when on a dump of this incident may date; None while nothing made the host crash.
 
-    That is the claim, unless the peer proved that it refused; or, where the host was found crashed
-    already, a day before it was seen.
+    That is the claim, unless the peer proved that it refused; or, where the host was found crashed already, a
+    day before it was seen, or as long before as a person said.
     """
     standing, seen = _unrefused(entries), last(entries, "crash.seen")
     if standing is not None:
         return standing[0].time
-    return seen.time - _OWN_CRASH_WINDOW if seen is not None else None
+    if seen is None:
+        return None
+    within = seen.data.get("within")
+    return seen.time - (timedelta(seconds=within) if isinstance(within, int | float) else _OWN_CRASH_WINDOW)
 
 
 def last_answer(entries: Sequence[Entry]) -> float | None:

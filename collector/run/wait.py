@@ -21,7 +21,7 @@ from collector.model.host import Platform
 from collector.probe.observation import Observation, Reach
 from collector.probe.targets import targets_for
 from collector.run.examine import ask_controllers, seen_by_vcenter
-from collector.run.history import last_answer
+from collector.run.history import last_answer, trigger_outcome
 from collector.run.incident import Awaited, Incident
 from collector.run.inside import LANGUAGES, Inside, Language
 from collector.run.remote import find
@@ -70,7 +70,11 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
     assert step is not None, "the playbook was checked: whoever sends an NMI waits"
     started = _elapsed(claimed_at)
     language = LANGUAGES[incident.host.platform]
-    watch = _Watch(language, blind=not _reads_files(incident) or not incident.playbook.steps.retrieve.dumps)
+    watch = _Watch(
+        language,
+        blind=not _reads_files(incident) or not incident.playbook.steps.retrieve.dumps,
+        sent=trigger_outcome(incident.case.journal.entries()) is not None,
+    )
     while (now := _elapsed(claimed_at)) - started < step.deadline:
         seen = _sight(incident, watch, now)
         if seen is not None:
@@ -88,8 +92,9 @@ def wait(incident: Incident, claimed_at: datetime) -> Awaited:
 class _Watch:
     """What was seen so far, and what it means."""
 
-    def __init__(self, language: Language, *, blind: bool = False) -> None:
+    def __init__(self, language: Language, *, blind: bool = False, sent: bool = True) -> None:
         self._language = language
+        self.sent = sent  # otherwise the host is said to have crashed by itself
         self.blind = blind  # nobody can look inside, or is meant to
         self.blind_since: float | None = None
         self._heartbeats: list[str] = []  # each change of it
@@ -120,7 +125,7 @@ class _Watch:
             return self._end(look, f"the host is back with {names}", look.dumps)
         if look.dumps or elapsed - self.back < grace:
             return None
-        return self._end(look, _why_none(look, elapsed, self._language))
+        return self._end(look, _why_none(look, elapsed, self._language, sent=self.sent))
 
     def give_up(self) -> Awaited:
         """What to say when the deadline, or a refused login, ended it."""
@@ -135,11 +140,13 @@ class _Watch:
         elif self.ping_gap:
             advice = f"; {self._language.while_down}" if self._language.while_down else ""
             reason = f"the host crashed (its ping stopped) and did not come back{self._pulse()}{advice}"
-        else:
+        elif self.sent:
             reason = (
                 "nothing changed after the NMI: the host neither crashed visibly nor came back"
                 f"{self._pulse()}"
             )
+        else:
+            reason = f"the host does not answer, so that nobody can look for its dump{self._pulse()}"
         back = self.back is not None or self.refused is not None or bool(self.started_anew)
         return Awaited((), (), reason, proved=False, ping_gap=self.ping_gap, refused=self.refused, back=back)
 
@@ -187,10 +194,13 @@ class _Watch:
         return Awaited(dumps, look.unfinished, reason, proved=True, ping_gap=self.ping_gap)
 
 
-def _why_none(look: Look, elapsed: float, language: Language) -> str:
+def _why_none(look: Look, elapsed: float, language: Language, *, sent: bool) -> str:
+    since = "the NMI" if sent else "the time that was asked for"
+    older = f"; the newest dump there, {look.older.path}, is older than {since}" if look.older else ""
     if not look.asked:
-        older = f" (the newest, {look.older.path}, is older than the NMI)" if look.older else ""
         return f"the host answers, and no new dump is there{older}; nothing runs commands there to ask it why"
+    if not look.rebooted(elapsed) and not sent:
+        return f"the host did not crash: it runs since before {since}{older}"
     if not look.rebooted(elapsed):
         perhaps = f" ({language.ignores}?)" if language.ignores else ""
         return (
@@ -202,8 +212,8 @@ def _why_none(look: Look, elapsed: float, language: Language) -> str:
         return f"the host crashed and rebooted, but its dump was not finished: {names}"
     if look.in_slot:
         return f"the host crashed and rebooted, and its dump is not in its place: {look.in_slot}"
-    older = f"; the newest dump there, {look.older.path}, is older than the NMI" if look.older else ""
-    return f"the host crashed and rebooted without leaving a dump{older}"
+    deed = "crashed and rebooted" if sent else "rebooted"
+    return f"the host {deed} without leaving a dump{older}"
 
 
 def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
@@ -247,7 +257,8 @@ def _sight(incident: Incident, watch: _Watch, elapsed: float) -> Look | None:
         note=note,
     )
     incident.progress.status(
-        f"{elapsed:.0f} s since the NMI: power {power}, ping {ping}, "
+        f"{f'{elapsed:.0f} s since the NMI' if watch.sent else 'looking for a dump'}: "
+        f"power {power}, ping {ping}, "
         f"{f'the vCenter says {seen.connection}, ' if seen else ''}"
         f"{' '.join(services) or 'no service'} answering{'; ' if note else ''}{note}"
     )

@@ -178,3 +178,45 @@ def test_case_list_show_and_verify_tell_of_a_case(tmp_path: Path) -> None:
     tampered = subprocess.run([script, "case", "verify", path], capture_output=True, text=True, check=False)
     assert tampered.returncode == ExitCode.CASE
     assert "before-power.json" in tampered.stdout
+
+
+def test_trigger_sends_one_nmi_and_resume_brings_the_dump_home(tmp_path: Path) -> None:
+    with lab(tmp_path / "lab") as one:
+        quicken(one)
+        one.host.hang()
+        done = cli(one, "trigger", "db01", "--confirm", "db01")
+        assert done.returncode == ExitCode.COMPLETE, done.stdout + done.stderr
+        assert one.host.nmis == 1
+        case = the_case(one)
+        assert f"resume {case.path}" in "".join(done.stdout.split("\n")).replace("  ", " ")
+        assert not list(case.path.glob("data/dump/*/vmcore"))
+        refused = cli(one, "retrieve", "db01")
+        assert refused.returncode == ExitCode.REFUSED, "the dump belongs into the case that asked for it"
+        (again,) = (path for path in find(one.settings.parent / "cases") if path == case.path)
+        resumed = cli(one, "resume", str(again))
+        assert resumed.returncode == ExitCode.COMPLETE, resumed.stdout + resumed.stderr
+        assert list(case.path.glob("data/dump/*/vmcore"))
+        assert one.host.nmis == 1
+
+
+def test_retrieve_brings_home_what_a_host_left_that_crashed_by_itself(tmp_path: Path) -> None:
+    with lab(tmp_path / "lab") as one:
+        quicken(one)
+        one.host.nmi()  # by another hand
+        done = cli(one, "retrieve", "db01", "--since", "1h")
+        assert done.returncode == ExitCode.COMPLETE, done.stdout + done.stderr
+        case = the_case(one)
+        assert list(case.path.glob("data/dump/*/vmcore"))
+        assert (one.host.nmis, one.bmc.arrived(0, 2)) == (1, 0)
+        assert case.journal.last("claim") is None
+        assert verify(case.path).ok
+
+
+def test_retrieve_says_that_a_host_did_not_crash(tmp_path: Path) -> None:
+    with lab(tmp_path / "lab") as one:
+        quicken(one)
+        done = cli(one, "retrieve", "db01", "--since", "1s")
+        assert done.returncode == ExitCode.NO_DUMP, done.stdout + done.stderr
+        assert "did not crash" in " ".join(done.stdout.split())
+        assert one.host.nmis == 0
+        assert cli(one, "retrieve", "db01", "--since", "soon").returncode == ExitCode.USAGE

@@ -133,7 +133,9 @@ def test_a_host_that_runs_no_commands_has_its_grace_from_its_return_on() -> None
     assert watch.judge(blind(), 3600.0, GRACE) is None
     ended = watch.judge(blind(older=DUMP), 3660.0, GRACE)
     assert ended is not None
-    assert ended.reason.startswith("the host answers, and no new dump is there (the newest, /var/crash")
+    assert ended.reason.startswith(
+        "the host answers, and no new dump is there; the newest dump there, /var/crash"
+    )
     assert "rebooted" not in ended.reason
 
 
@@ -147,3 +149,20 @@ def test_where_nobody_looks_inside_services_that_answer_again_tell_that_it_is_ba
     ended = watch.give_up()
     assert ended.back
     assert "say that the host was started anew, and nobody looks inside" in ended.reason
+
+
+def test_of_a_host_that_crashed_by_itself_nothing_is_said_of_an_nmi() -> None:
+    def told(look: Look) -> str:
+        watch = _Watch(LANGUAGES[Platform.LINUX], sent=False)
+        assert watch.judge(look, 86400.0, GRACE) is None
+        ended = watch.judge(look, 86400.0 + GRACE, GRACE)
+        assert ended is not None
+        return ended.reason
+
+    reasons = [told(Look(uptime=1e6, older=DUMP)), told(Look(uptime=60.0)), told(blind(older=DUMP))]
+    assert (
+        "the host did not crash: it runs since before the time that was asked for; the newest" in reasons[0]
+    )
+    assert reasons[1] == "the host rebooted without leaving a dump"
+    reasons.append(_Watch(LANGUAGES[Platform.LINUX], sent=False).give_up().reason)
+    assert not [reason for reason in reasons if "NMI" in reason]
