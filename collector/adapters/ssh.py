@@ -36,6 +36,9 @@ COPY_WINDOW = 64 * 1024 * 1024
 CHUNK = 256 * 1024
 """Bytes of a command's output to take at a time."""
 
+_OPENINGS = 3
+"""How often a channel is asked for. Dropbear 2022.83 refuses every tenth, right after another was closed."""
+
 _SHOWN_ERRORS = 500  # bytes of what a command complains of
 
 _NO_SSHD = "Is it switched on, does sshd listen there, does a firewall let us through? Try `probe`."
@@ -227,16 +230,21 @@ class SshChannel:
 
         from collector.adapters.sftp import SftpSession
 
-        with self._session(deadline, window) as channel, _translated(channel.get_transport(), deadline):
-            try:
-                in_time(lambda: channel.invoke_subsystem("sftp"), deadline, "ssh-sftp")
-            except SSHException as error:
-                if not channel.get_transport().is_active():
-                    raise
-                raise UnsupportedError(
-                    "the SSH server has no SFTP", hint="Enable `Subsystem sftp` in the host's sshd_config."
-                ) from error
-            yield SftpSession(channel, deadline)
+        for left in reversed(range(_OPENINGS)):
+            with self._session(deadline, window) as channel, _translated(channel.get_transport(), deadline):
+                try:
+                    in_time(lambda: channel.invoke_subsystem("sftp"), deadline, "ssh-sftp")
+                except SSHException as error:
+                    if not channel.get_transport().is_active():
+                        raise
+                    if left:
+                        continue
+                    raise UnsupportedError(
+                        "the SSH server has no SFTP",
+                        hint="Enable `Subsystem sftp` in the host's sshd_config.",
+                    ) from error
+                yield SftpSession(channel, deadline)
+                return
 
     @contextlib.contextmanager
     def _session(self, deadline: Deadline, window: int | None = None) -> Iterator[Channel]:
@@ -247,12 +255,27 @@ class SshChannel:
         if transport is None:
             raise UnreachableError("the SSH connection is closed", hint="Open it again.")
         with _translated(transport, deadline):
-            channel = transport.open_session(window_size=window, timeout=deadline.remaining())
+            channel = _opened(transport, window, deadline)
         try:
             yield channel
         finally:
             with contextlib.suppress(SSHException, EOFError, OSError):  # a farewell to a peer that is gone
                 channel.close()
+
+
+def _opened(transport: ParamikoTransport, window: int | None, deadline: Deadline) -> Channel:
+    """A new channel. Nothing runs in it yet, so that one which is closed at once may be opened again."""
+    from paramiko.ssh_exception import ChannelException, SSHException
+
+    for left in reversed(range(_OPENINGS)):
+        try:
+            return transport.open_session(window_size=window, timeout=deadline.remaining())
+        except ChannelException:  # a refusal with its reason
+            raise
+        except SSHException:
+            if not left or not transport.is_active():
+                raise
+    raise AssertionError("the last one returns or raises")
 
 
 class _Kept:

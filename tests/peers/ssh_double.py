@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
-from paramiko.common import AUTH_FAILED, AUTH_PARTIALLY_SUCCESSFUL, AUTH_SUCCESSFUL
+from paramiko.common import AUTH_FAILED, AUTH_PARTIALLY_SUCCESSFUL, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from paramiko.server import InteractiveQuery
 
 USER, PASSWORD = "oncall", "correct horse"
@@ -34,12 +34,22 @@ class Login:
     on_secret: Callable[[], None] = field(default=lambda: None)
     tries: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
+    refuses_sftp: int = 0  # so often, and then not any more
+    asked_for_sftp: int = 0
 
 
 class _Server(paramiko.ServerInterface):
     def __init__(self, login: Login) -> None:
         self._login = login
         self._proved = False
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return OPEN_SUCCEEDED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        self._login.asked_for_sftp += 1
+        refused = self._login.asked_for_sftp <= self._login.refuses_sftp
+        return not refused and super().check_channel_subsystem_request(channel, name)
 
     def get_allowed_auths(self, username: str) -> str:
         if self._proved:
@@ -96,6 +106,7 @@ def ssh_double(folder: Path, login: Login) -> Iterator[Login]:
                     login.connections += 1
                     transport = paramiko.Transport(client)
                     transport.add_server_key(key)
+                    transport.set_subsystem_handler("sftp", paramiko.SFTPServer)
                     transports.append(transport)
                     transport.start_server(event=threading.Event(), server=_Server(login))
 

@@ -234,3 +234,18 @@ def test_the_agents_keys_are_offered_each_once(
         monkeypatch.setenv("SSH_AUTH_SOCK", str(sock))
         with pytest.raises(LoginRefusedError), SshChannel(endpoint_for(server), named, Deadline.after(20)):
             pass
+
+
+@pytest.mark.parametrize(("refused", "asked", "words"), [(0, 1, ""), (2, 3, ""), (99, 3, "has no SFTP")])
+def test_a_server_that_refuses_sftp_now_and_then_is_asked_again(
+    tmp_path: Path, refused: int, asked: int, words: str
+) -> None:
+    """As Dropbear does, right after another session was closed. The double's SFTP serves no folder."""
+    with (
+        ssh_double(tmp_path, Login(refuses_sftp=refused)) as login,
+        logged_in(login, credential("RIGHT")) as channel,
+        pytest.raises(AdapterError) as raised,
+    ):
+        channel.list("/", Deadline.after(20.0))
+    assert login.asked_for_sftp == asked
+    assert ("has no SFTP" in raised.value.message) is bool(words)
