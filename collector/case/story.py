@@ -86,6 +86,7 @@ class Story:
         def of(event: str) -> list[Entry]:
             return [entry for entry in entries if entry.event == event]
 
+        self.crashed = bool(of("crash.seen"))
         self.attempts = rows.attempts(entries)
         self.nmi_at = next((one.at for one in self.attempts if one.outcome != "not sent"), None)
         """When the NMI may have left: the first claim that the controller did not refuse."""
@@ -138,7 +139,7 @@ class Story:
 
     def _diagnosis_clause(self) -> str:
         if self.diagnosis is None:
-            return f"{self.host} was not examined yet"
+            return f"{self.host} {'crashed by itself' if self.crashed else 'was not examined yet'}"
         if self.drill and self.diagnosis.diagnosis == "responsive":
             return f"{self.host} was healthy"
         known = _DIAGNOSES.get(self.diagnosis.diagnosis)

@@ -259,7 +259,9 @@ def _all_home(incident: Incident, awaited: Awaited, failures: tuple[str, ...]) -
     notes = {entry.data["path"]: entry.data["note"] for entry in incident.case.journal.all("dump.checked")}
     if doubts := "; ".join(str(note) for note in notes.values() if note):
         return f"the dump is home and whole: {dumps}; but {doubts}"
-    return f"the dump is home, whole, and of this {'drill' if incident.drill else 'hang'}: {dumps}"
+    by_itself = incident.case.journal.last("crash.seen") is not None
+    what = "drill" if incident.drill else "crash" if by_itself else "hang"
+    return f"the dump is home, whole, and of this {what}: {dumps}"
 
 
 def _refuse_while_claimed_elsewhere(incident: Incident, options: Options) -> None:

@@ -207,6 +207,7 @@ def test_retrieve_brings_home_what_a_host_left_that_crashed_by_itself(tmp_path: 
         assert done.returncode == ExitCode.COMPLETE, done.stdout + done.stderr
         case = the_case(one)
         assert list(case.path.glob("data/dump/*/vmcore"))
+        assert "of this crash" in " ".join(done.stdout.split())
         assert (one.host.nmis, one.bmc.arrived(0, 2)) == (1, 0)
         assert case.journal.last("claim") is None
         assert verify(case.path).ok

@@ -126,6 +126,7 @@ SENT = (*HUNG, "claim", "trigger")
     [
         ((), "Nothing is written down yet."),
         (("case.opened",), "db01 was not examined yet; no NMI was sent."),
+        (("case.opened", "crash.seen"), "db01 crashed by itself; no NMI was sent."),
         (HUNG, "db01 hung: its kernel answered, its services did not; no NMI was sent."),
         (
             ("case.opened", ("diagnosis", {"diagnosis": "responsive"}), "case.closed"),
