@@ -81,7 +81,7 @@ class PartFile:
         self._size = size
         self._failure: BaseException | None = None
         self._sha256, self._saved, checkpoints = _proved(self._part, self._log)
-        self._written = self._saved
+        self._written = self._hashed = self._checked = self._saved
         self.offset = self._saved
         """Bytes of the file that are here or handed over; where the next read of the source starts."""
         self._file = open_private(self._part, os.O_WRONLY | os.O_CREAT)
@@ -188,16 +188,21 @@ class PartFile:
 
         The digest is empty but for every `BLOCK` bytes, where a checkpoint will be.
         """
-        hashed = checked = self._saved
         while (piece := self._to_hash.get()) is not None:
-            self._sha256.update(piece)
-            hashed += len(piece)
-            if hashed - checked >= BLOCK:
-                checked = hashed
-                self._to_write.put((piece, self._sha256.hexdigest()))
-            else:
-                self._to_write.put((piece, ""))
+            if self._failure is None:
+                self._hash_piece(piece)
         self._to_write.put(None)
+
+    def _hash_piece(self, piece: memoryview) -> None:
+        try:
+            self._sha256.update(piece)
+            self._hashed += len(piece)
+            digest = ""
+            if self._hashed - self._checked >= BLOCK:
+                self._checked, digest = self._hashed, self._sha256.hexdigest()
+            self._to_write.put((piece, digest))
+        except BaseException as error:  # noqa: BLE001 - the thread lives on to empty the queue
+            self._failure = error
 
     def _write_pieces(self) -> None:
         """The second thread, until None comes: write, and leave a checkpoint wherever there is a digest."""

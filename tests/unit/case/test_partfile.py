@@ -67,6 +67,17 @@ def test_sizes_around_a_block(case: CaseFolder, size: int) -> None:
     assert (case.path / artifact.path).stat().st_size == size
 
 
+def test_a_hash_that_fails_ends_the_copy_and_never_hangs_it(case: CaseFolder) -> None:
+    class Broken:
+        def update(self, _: object) -> None:
+            raise MemoryError
+
+    with PartFile.open(case, "dump/vmcore", SOURCE) as part:
+        part._sha256 = Broken()  # type: ignore[assignment]
+        with pytest.raises(MemoryError):
+            pump(part, DATA)
+
+
 def test_leaving_the_block_keeps_every_byte_for_a_resumption(case: CaseFolder) -> None:
     with pytest.raises(ConnectionResetError), PartFile.open(case, "dump/vmcore", SOURCE) as part:
         pump(part, DATA, 9_123_457)
