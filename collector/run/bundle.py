@@ -5,25 +5,19 @@ Making it writes a file on that server, so it happens here only: after the host 
 
 from __future__ import annotations
 
-import time
-
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
-
 from collector.adapters.base import SupportBundle
 from collector.adapters.limits import Deadline
 from collector.case.partfile import PartFile
 from collector.case.wording import size
-from collector.errors import CollectorError, DeadlineError, UnreachableError
+from collector.errors import CollectorError
 from collector.model.host import Endpoint
 from collector.model.result import Outcome
 from collector.playbook.schema import LogSource
+from collector.run.copy import Patient
 from collector.run.incident import Incident
 
 _LOGIN = 60.0
 """Seconds that the login may take."""
-
-_RETRY_FOR = 600.0
-"""Seconds without a new byte for which a cut download is taken up again."""
 
 
 def source_of(log: LogSource) -> str:
@@ -83,17 +77,11 @@ class _Download:
         self._log = log
         self._url = url
         self._deadline = deadline
-        self._last_byte = time.monotonic()
+        self._patient = Patient(incident, log.name, deadline)
 
     def run(self) -> None:
         """Raises what ended it for good."""
-        Retrying(
-            retry=retry_if_exception_type((UnreachableError, DeadlineError)),
-            stop=self._given_up,
-            wait=wait_exponential(multiplier=0.5, max=30),
-            before_sleep=self._say_cut,
-            reraise=True,
-        )(self._once)
+        self._patient.run(self._once)
 
     def _once(self) -> None:
         incident, log = self._incident, self._log
@@ -111,17 +99,5 @@ class _Download:
             for chunk in controller.read_bundle(self._url, done, stall):
                 part.write(chunk)
                 done += len(chunk)
-                self._last_byte = time.monotonic()
                 incident.progress.status(f"{self._log.name}: {size(done)} so far")
-                if self._deadline.expired:
-                    raise DeadlineError(
-                        f"{done} bytes had come at the deadline",
-                        hint="Resume the case: it goes on from there.",
-                    )
-
-    def _given_up(self, _state: RetryCallState) -> bool:
-        return self._deadline.expired or time.monotonic() - self._last_byte > _RETRY_FOR
-
-    def _say_cut(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        self._incident.progress.note(f"{self._log.name}: {error}; going on from the last byte")
+                self._patient.came(f"{done} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
@@ -19,6 +20,47 @@ from collector.run.inside import Inside
 
 _RETRY_FOR = 600.0
 """Seconds without a new byte for which a cut connection is taken up again."""
+
+
+class Patient:
+    """Takes a cut download up again for as long as bytes come. For reads only.
+
+    Args:
+        incident: told of each cut.
+        name: of what is downloaded.
+        deadline: when to stop, whatever is left of it.
+    """
+
+    def __init__(self, incident: Incident, name: str, deadline: Deadline) -> None:
+        self._incident = incident
+        self._name = name
+        self._deadline = deadline
+        self._last_byte = time.monotonic()
+
+    def run(self, once: Callable[[], None]) -> None:
+        """Call `once` until it returns; raises what ended it for good."""
+        Retrying(
+            retry=retry_if_exception_type((UnreachableError, DeadlineError)),
+            stop=self._given_up,
+            wait=wait_exponential(multiplier=0.5, max=30),
+            before_sleep=self._say_cut,
+            reraise=True,
+        )(once)
+
+    def came(self, done: str) -> None:
+        """Take note that bytes came, so that there are `done` now. Raises: DeadlineError: the time is up."""
+        self._last_byte = time.monotonic()
+        if self._deadline.expired:
+            raise DeadlineError(
+                f"{done} were home at the deadline", hint="Resume the case: it goes on from there."
+            )
+
+    def _given_up(self, _state: RetryCallState) -> bool:
+        return self._deadline.expired or time.monotonic() - self._last_byte > _RETRY_FOR
+
+    def _say_cut(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self._incident.progress.note(f"{self._name}: {error}; going on from the last verified byte")
 
 
 class Copy:
@@ -47,7 +89,7 @@ class Copy:
         self._remote = remote
         self._kind = kind
         self._deadline = deadline
-        self._last_byte = time.monotonic()
+        self._patient = Patient(incident, remote.path, deadline)
         self._place = place or _place(remote, kind)
         self._source = source or remote.path
 
@@ -55,15 +97,8 @@ class Copy:
         """Copy until the file is home or nothing more comes; return what failed, in words."""
         if at_home(self._incident, self._source, self._remote.size) is not None:
             return []
-        retrying = Retrying(
-            retry=retry_if_exception_type((UnreachableError, DeadlineError)),
-            stop=self._given_up,
-            wait=wait_exponential(multiplier=0.5, max=30),
-            before_sleep=self._say_cut,
-            reraise=True,
-        )
         try:
-            retrying(self._once)
+            self._patient.run(self._once)
         except FileNotFoundError:
             return self._failed(Outcome.MISSING, "the file vanished while it was being collected")
         except AdapterError as error:
@@ -87,25 +122,13 @@ class Copy:
             for chunk in inside.files().read(remote.path, done, stall):
                 part.write(chunk)
                 done += len(chunk)
-                self._last_byte = time.monotonic()
                 incident.progress.copied(remote.path, done, remote.size)
-                if self._deadline.expired:
-                    raise DeadlineError(
-                        f"{done} of {remote.size} bytes were home at the deadline",
-                        hint="Resume the case: it goes on from there.",
-                    )
+                self._patient.came(f"{done} of {remote.size} bytes")
         if done != remote.size:
             raise PeerFailedError(
                 f"{remote.path} had {remote.size} bytes when it was found, and ended after {done}",
                 hint="It is still being written or the host lost it; resume the case later.",
             )
-
-    def _given_up(self, _state: RetryCallState) -> bool:
-        return self._deadline.expired or time.monotonic() - self._last_byte > _RETRY_FOR
-
-    def _say_cut(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        self._incident.progress.note(f"{self._remote.path}: {error}; going on from the last verified byte")
 
     def _failed(self, outcome: Outcome, detail: str) -> list[str]:
         self._incident.miss(self._place, self._source, outcome, detail)
