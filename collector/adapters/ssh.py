@@ -272,8 +272,8 @@ def _opened(transport: ParamikoTransport, window: int | None, deadline: Deadline
             return transport.open_session(window_size=window, timeout=deadline.remaining())
         except ChannelException:  # a refusal with its reason
             raise
-        except SSHException:
-            if not left or not transport.is_active():
+        except SSHException:  # closed at once, or not answered in time
+            if not left or not transport.is_active() or deadline.expired:
                 raise
     raise AssertionError("the last one returns or raises")
 

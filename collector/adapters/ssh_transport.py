@@ -7,6 +7,7 @@ What paramiko 5.1 leaves open, and is closed here:
 - A handshake is given up after 15 s, whatever the deadline, and its timer's thread outlives the connection.
 - Who sends during a key exchange waits for its end up to 30 s, whatever its deadline. The transport's own
   thread, when a channel closes just then, waits for itself, and the connection is lost.
+- A channel that the peer opens after we gave up waiting stays open there, and counts in its MaxSessions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, cast
 from paramiko import Transport as ParamikoTransport
 from paramiko.buffered_pipe import BufferedPipe, PipeTimeout
 from paramiko.channel import Channel
-from paramiko.common import MSG_EXT_INFO, MSG_USERAUTH_INFO_REQUEST
+from paramiko.common import MSG_EXT_INFO, MSG_USERAUTH_INFO_REQUEST, cMSG_CHANNEL_CLOSE
 from paramiko.message import Message
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import SSHException
@@ -221,7 +222,17 @@ class Transport(ParamikoTransport):
             self._send_message(self._held.popleft())  # type: ignore[attr-defined]
 
     def _parse_channel_open_success(self, m: Message) -> None:
-        """Give the channel its inboxes in the thread that fills them, before its first byte arrives."""
+        """Give the channel its inboxes in the thread that fills them, before its first byte arrives.
+
+        One that nobody waits for any longer is closed at the peer.
+        """
+        if self._channels.get(m.get_int()) is None:  # type: ignore[attr-defined]
+            farewell = Message()
+            farewell.add_byte(cMSG_CHANNEL_CLOSE)
+            farewell.add_int(m.get_int())
+            self._send_user_message(farewell)
+            return
+        m.rewind()
         channels: list[Channel] = self._channels.values()  # type: ignore[attr-defined]
         for channel in channels:
             if not isinstance(channel.in_buffer, Inbox):

@@ -231,6 +231,17 @@ def test_a_stopped_sshd_ends_every_call_by_its_deadline(server: Sshd, tmp_path: 
         assert channel.run("echo on", Deadline.after(20)).stdout == b"on\n"
 
 
+def test_sessions_that_the_server_opens_too_late_are_not_left_open_there(server: Sshd) -> None:
+    # sshd allows ten in one connection (MaxSessions).
+    with connected(server) as channel:
+        for _ in range(2):
+            with stopped(server.pid):
+                for _ in range(6):
+                    error = failure(lambda: channel.run("echo", Deadline.after(AT_ONCE)))
+                    assert type(error) is DeadlineError
+            assert channel.run("echo on", Deadline.after(20)).stdout == b"on\n"
+
+
 def enter_stopped(server: Sshd) -> Callable[[], object]:
     return lambda: connected(server, seconds=AT_ONCE).__enter__()
 
