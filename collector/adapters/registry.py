@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from collector.adapters.base import Adapter, Notices
-from collector.adapters.limits import Deadline, LoginBrake
+from collector.adapters.limits import Deadline, DirectoryBrake, LoginBrake
 from collector.errors import (
     AdapterError,
     DeadlineError,
@@ -67,6 +67,7 @@ class Connections:
         self._notify = notify
         self._notified: set[str] = set()
         self._brake = LoginBrake()
+        self._directory = DirectoryBrake()
         self._given_up: dict[str, AdapterError] = {}
         self._silent: set[str] = set()
         self._turns: dict[str, threading.Lock] = {}
@@ -79,6 +80,7 @@ class Connections:
 
         Raises:
             LoginRefusedError: refused now, or earlier in this run (then without asking the peer again).
+            NotTriedError: other hosts have refused this account, and a directory would lock it.
             AdapterError: the peer could not be reached or asked, or was given up; `host` is filled in.
         """
         adapter_type = _adapter(endpoint, capability)
@@ -95,7 +97,8 @@ class Connections:
                 for peer in (endpoint.identity, endpoint.accounts):
                     self._brake.check(peer, endpoint.credential)
                 try:
-                    adapter = adapter_type(endpoint, credential, deadline).__enter__()
+                    with self._directory.attempt(credential, host.name, deadline):
+                        adapter = adapter_type(endpoint, credential, deadline).__enter__()
                 except LoginRefusedError as refusal:
                     judged = not isinstance(refusal, HostKeyError)
                     peer = endpoint.accounts if judged else endpoint.identity
