@@ -26,7 +26,7 @@ from collector.adapters.patience import Patience
 from collector.adapters.smb_connection import Connection, ended
 from collector.adapters.smb_files import Share
 from collector.adapters.smb_keys import malformed
-from collector.adapters.smb_status import refused_login, refused_share
+from collector.adapters.smb_status import failed_login, refused_share
 from collector.errors import (
     AdapterError,
     LoginRefusedError,
@@ -71,7 +71,7 @@ def log_in(
         require_encryption=encrypt,
         auth_protocol="kerberos" if kerberos else "ntlm",
     )
-    with _understood(refused_login):
+    with _understood(failed_login):
         try:
             with _kerberos_understood(address):
                 session.connect()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from collector.adapters.logon_status import REFUSED, UNJUDGED, UNJUDGED_HINT
 from collector.errors import (
     AdapterError,
     ForbiddenError,
     LoginRefusedError,
+    NotTriedError,
     PeerFailedError,
     UnreachableError,
     UnsupportedError,
@@ -55,29 +57,16 @@ _WORDS: Mapping[int, tuple[str, str]] = {
     ),
 }
 
-_NO_LOGIN: Mapping[int, str] = {
-    ACCESS_DENIED: "access denied",
-    0xC0000064: "no such user",
-    0xC000006A: "wrong password",
-    0xC000006D: "wrong user name or password",
-    0xC000006E: "the account is restricted (an empty password, or a policy)",
-    0xC000006F: "not at this hour",
-    0xC0000070: "not from this machine",
-    0xC0000071: "the password has expired",
-    0xC0000072: "the account is disabled",
-    0xC0000133: "the clocks differ too much",
-    0xC000015B: "the account may not log in over the network",
-    0xC0000193: "the account has expired",
-    0xC0000224: "the password must be changed first",
-    0xC0000234: "the account is locked out",
-    0xC0000388: "the server suspects that the login was weakened on its way",
-}
 
-
-def refused_login(status: int) -> LoginRefusedError:
-    """The error for a login that was answered with `status`, whatever it is: none is tried twice."""
+def failed_login(status: int) -> AdapterError:
+    """The error for a login that was answered with `status`: final, unless nobody looked at the password."""
+    if status in UNJUDGED:
+        return NotTriedError(
+            f"the SMB server could not judge the login: {UNJUDGED[status]} (0x{status:08X})",
+            hint=UNJUDGED_HINT,
+        )
     return LoginRefusedError(
-        f"the SMB server refused the login: {_NO_LOGIN.get(status, 'it does not say why')} (0x{status:08X})",
+        f"the SMB server refused the login: {REFUSED.get(status, 'it does not say why')} (0x{status:08X})",
         hint="Check user name and password; a domain's user is DOMAIN\\user. It was tried once.",
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from collector.adapters import kerberos
 from collector.adapters.limits import Deadline
+from collector.adapters.logon_status import UNJUDGED_HINT
 from collector.adapters.winrm_script import MAX_ERROR
 from collector.errors import (
     AdapterError,
@@ -27,6 +28,7 @@ _ERRORS: Mapping[str, tuple[type[AdapterError], str, str]] = {
         "WinRM at {url} refused the login{words}",
         "Is the account DOMAIN\\user locked, disabled or expired, or its password? It was tried once.",
     ),
+    "unjudged": (NotTriedError, "WinRM at {url} could not judge the login{words}", UNJUDGED_HINT),
     "forbidden": (
         ForbiddenError,
         "this account may not run commands over WinRM at {url}{words}",

@@ -7,32 +7,17 @@ from __future__ import annotations
 
 import ssl
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import requests
 from spnego.exceptions import SpnegoError
 from winrm.exceptions import WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
 
 from collector.adapters import kerberos
+from collector.adapters.logon_status import REFUSED, UNJUDGED
 
 ACCESS_DENIED = 5
 """Code of a WSManFault (winerror.h)."""
-
-_LOGON: Mapping[int, str] = {
-    0x8009030C: "the user name or the password is wrong",  # SEC_E_LOGON_DENIED
-    0xC0000064: "the user name or the password is wrong",  # STATUS_NO_SUCH_USER
-    0xC000006A: "the user name or the password is wrong",  # STATUS_WRONG_PASSWORD
-    0xC000006D: "the user name or the password is wrong",  # STATUS_LOGON_FAILURE
-    0xC000006E: "the account is restricted",  # STATUS_ACCOUNT_RESTRICTION
-    0xC000006F: "not at this hour",  # STATUS_INVALID_LOGON_HOURS
-    0xC0000070: "not from this machine",  # STATUS_INVALID_WORKSTATION
-    0xC0000071: "the password has expired",  # STATUS_PASSWORD_EXPIRED
-    0xC0000072: "the account is disabled",  # STATUS_ACCOUNT_DISABLED
-    0xC0000193: "the account has expired",  # STATUS_ACCOUNT_EXPIRED
-    0xC0000224: "the password must be changed first",  # STATUS_PASSWORD_MUST_CHANGE
-    0xC0000234: "the account is locked out",  # STATUS_ACCOUNT_LOCKED_OUT
-}
-"""NTSTATUS of a refused logon (MS-ERREF 2.3.1), as CredSSP hands them on (errorCode, MS-CSSP 2.2.1)."""
 
 _GATEWAY = (502, 504)
 """What only somebody in between says of a server (RFC 9110 sections 15.6.3 and 15.6.5)."""
@@ -87,10 +72,12 @@ def _login_failure(error: SpnegoError) -> Failure:
     """Of a step on this side: Kerberos found something wrong, or what the host sent proves nothing."""
     if (cause := error.base_error) is None:
         return Failure("unproved", error.message)
-    status = getattr(cause, "winerror", None)
+    status = getattr(cause, "winerror", None)  # as CredSSP hands it on (errorCode, MS-CSSP 2.2.1)
     if status is not None:
         code = status & 0xFFFFFFFF
-        return Failure("refused", f"{_LOGON.get(code, 'the host says')} (NTSTATUS {code:#010x})")
+        if code in UNJUDGED:
+            return Failure("unjudged", f"{UNJUDGED[code]} (NTSTATUS 0x{code:08X})")
+        return Failure("refused", f"{REFUSED.get(code, 'the host says')} (NTSTATUS 0x{code:08X})")
     return Failure(*(kerberos.kind_of(error) or ("kerberos", error.message)))
 
 

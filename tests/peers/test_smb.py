@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from collector.adapters.base import Files
 from collector.adapters.limits import Deadline
+from collector.adapters.registry import Connections
 from collector.adapters.smb import SmbChannel, SmbEndpoint
 from collector.adapters.smb_connection import CHUNK
 from collector.adapters.smb_files import DEPTH
@@ -27,7 +29,7 @@ from collector.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from collector.model.host import Credential, SecretRef
+from collector.model.host import Credential, Host, Platform, SecretRef
 from tests.peers import kdc as kdc_of
 from tests.peers.samba import Smbd, drive, smb_login
 from tests.peers.server import free_port, tool
@@ -112,6 +114,21 @@ def test_a_wrong_password_is_tried_once(host: Path, tmp_path: Path) -> None:
             channel(server, password="wrong horse").__enter__()
         assert audit(server, "NT_STATUS_WRONG_PASSWORD") == 1
         assert "horse" not in repr(raised.value) + str(raised.value)
+
+
+def test_a_domain_host_that_finds_no_controller_yet_is_asked_again(host: Path, tmp_path: Path) -> None:
+    """So Windows answers for some time after a boot: nobody has looked at the password."""
+    with drive(tmp_path / "smb", host, "security = domain", "workgroup = CORP") as server:
+        endpoint = SmbEndpoint(address="127.0.0.1", port=server.port, credential="win")
+        connections = Connections({"win": smb_login(server, r"CORP\svc")}, print)
+        sql01 = Host("sql01", Platform.WINDOWS, "127.0.0.1", channels=(endpoint,))
+        for _ in range(2):
+            with (
+                pytest.raises(NotTriedError, match="no domain controller answers the host"),
+                connections.open(sql01, endpoint, Files, soon()),
+            ):
+                pass
+        assert audit(server, "NT_STATUS_NO_LOGON_SERVERS") == 2
 
 
 def test_a_guest_is_not_let_in_by_us(host: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from spnego._credssp_structures import TSRequest
 
 from collector.adapters.limits import Deadline
 from collector.adapters.winrm import WinrmChannel
-from collector.errors import AdapterError, HostKeyError, LoginRefusedError
+from collector.errors import AdapterError, HostKeyError, LoginRefusedError, NotTriedError
 from tests.peers import wsman as peer
 from tests.peers.certificate import make_certificate
 from tests.peers.credssp_relay import Relay
@@ -74,7 +74,7 @@ def test_over_http_each_message_is_sealed(tmp_path: Path) -> None:
 def test_a_wrong_password_is_tried_once(server: Wsman, tmp_path: Path) -> None:
     error = fails(server, tmp_path, "not the horse")
     assert type(error) is LoginRefusedError
-    assert "password is wrong" in error.message
+    assert "wrong user name or password" in error.message
     assert server.accounts.logins == [("CredSSP", False)]
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_password_is_tried_once(server: Wsman, tmp_path: Path) -> None:
         (0xC0000234, "the account is locked out"),
         (0xC0000072, "the account is disabled"),
         (0xC0000193, "the account has expired"),
-        (0xC0000413, "0xc0000413"),
+        (0xC0000413, "0xC0000413"),
     ],
 )
 def test_why_an_account_may_not_log_in_is_said_and_it_is_tried_once(
@@ -96,6 +96,14 @@ def test_why_an_account_may_not_log_in_is_said_and_it_is_tried_once(
     error = fails(server, tmp_path)
     assert type(error) is LoginRefusedError
     assert words in error.message
+    assert server.accounts.logins == [("CredSSP", False)]
+
+
+def test_a_host_that_finds_no_domain_controller_has_refused_nothing(server: Wsman, tmp_path: Path) -> None:
+    server.accounts.status = 0xC000005E
+    error = fails(server, tmp_path)
+    assert type(error) is NotTriedError
+    assert "no domain controller answers the host" in error.message
     assert server.accounts.logins == [("CredSSP", False)]
 
 

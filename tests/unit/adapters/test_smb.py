@@ -15,10 +15,12 @@ from collector.adapters.answers import FileKind
 from collector.adapters.limits import Deadline
 from collector.adapters.smb import SmbChannel, SmbEndpoint, share_and_name
 from collector.adapters.smb_files import parse_entries
-from collector.adapters.smb_status import failure, refused_login
+from collector.adapters.smb_status import failed_login, failure
 from collector.errors import (
     ForbiddenError,
+    LoginRefusedError,
     MissingExtraError,
+    NotTriedError,
     PeerFailedError,
     UnreachableError,
     UnsupportedError,
@@ -143,5 +145,7 @@ def test_every_refusal_has_its_own_error(status: int, error: type[Exception]) ->
 
 def test_refusals_are_told_in_words_and_hostile_names_made_harmless() -> None:
     assert "sharing violation" in str(failure(0xC0000043, "/C:/x"))
-    assert "locked out" in str(refused_login(0xC0000234))
+    assert "locked out" in str(failed_login(0xC0000234))
+    assert type(failed_login(0xC0000234)) is type(failed_login(0xC1234567)) is LoginRefusedError
+    assert type(failed_login(0xC0000192)) is NotTriedError
     assert str(failure(0xC0000043, "/C:/\x1b[2J")).isprintable()
