@@ -11,7 +11,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from paramiko import Agent, ECDSAKey, Ed25519Key, PKey, RSAKey
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
@@ -197,8 +197,11 @@ class _Attempt:
             )
         if self._transport.farewell:  # sshd hangs up at the last failure it allows, and says so
             return self._refusal(what, self._transport.farewell)
+        # PAM says by a banner that an account has expired, or that the host still boots (pam_nologin(8)).
+        banner = cast("bytes | None", handler.banner) if handler is not None else None
+        before = f"; the host said before: {quoted(banner.decode('utf-8', 'replace'))}" if banner else ""
         return PeerFailedError(
-            f"the login at {self._hop} broke off: {quoted(error)}",
+            f"the login at {self._hop} broke off: {quoted(error)}{before}",
             hint="Look at sshd's log on the host. It was not tried again.",
         )
 

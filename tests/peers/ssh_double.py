@@ -31,6 +31,7 @@ class Login:
     ask_again: bool = False
     after_a_failure: str = ""  # methods that are offered then, in place of the first ones
     then: str = ""  # methods that are wanted after the first one succeeded
+    banner: str = ""  # what is said before anything is judged
     on_secret: Callable[[], None] = field(default=lambda: None)
     tries: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
@@ -55,6 +56,9 @@ class _Server(paramiko.ServerInterface):
         if self._proved:
             return self._login.then
         return (self._login.tries and self._login.after_a_failure) or self._login.methods
+
+    def get_banner(self) -> tuple[str | None, str | None]:
+        return self._login.banner or None, "en"
 
     def check_auth_none(self, username: str) -> int:
         return AUTH_FAILED

@@ -140,14 +140,22 @@ def test_a_login_that_is_never_answered_is_silence_and_no_refusal(tmp_path: Path
 
 
 def test_a_server_that_hangs_up_at_the_login_without_a_word_has_not_refused(tmp_path: Path) -> None:
-    login = Login()
-
-    def hang_up() -> None:
-        raise EOFError
-
-    login.on_secret = hang_up
-    with ssh_double(tmp_path, login):
+    with ssh_double(tmp_path, Login(on_secret=hang_up)) as login:
         assert type(refusal(login, credential())) is PeerFailedError
+
+
+def test_a_host_that_is_still_booting_has_not_refused_and_its_own_words_are_told(tmp_path: Path) -> None:
+    """OpenSSH 9.2 with PAM's pam_nologin does so: a banner, and then the connection is closed."""
+    booting = "System is booting up. Unprivileged users are not permitted to log in yet.\x1b[2J"
+    with ssh_double(tmp_path, Login(banner=booting, on_secret=hang_up)) as login:
+        error = refusal(login, credential())
+        assert type(error) is PeerFailedError
+        assert "System is booting up. Unprivileged users" in error.message
+        assert error.message.isprintable()
+
+
+def hang_up() -> None:
+    raise EOFError
 
 
 def test_a_server_that_hangs_up_for_too_many_failures_has_refused(tmp_path: Path) -> None:
