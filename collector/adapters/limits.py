@@ -135,7 +135,8 @@ class _Account:
             raise NotTriedError(
                 f"the login as {credential.username} was refused by {hosts}, and no host let it in, so it "
                 "was not tried here: the directory would lock the account",
-                hint=f"Correct the credential {credential.name!r}, then run it again.",
+                hint=f"Correct the credential {credential.name!r}, or give those hosts one that they know; "
+                "then run it again.",
             )
 
 

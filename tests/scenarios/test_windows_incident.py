@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest import CaptureFixture
@@ -14,6 +18,7 @@ from collector.case.folder import CaseFolder, find
 from collector.cli.app import run
 from collector.cli.exit_codes import ExitCode
 from tests.demos.hyperv import HypervLab, hyperv_lab
+from tests.peers.samba import Smbd
 from tests.peers.wsman import PASSWORD
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,17 +57,62 @@ def test_one_nmi_brings_memory_dmp_home(tmp_path: Path, capfd: CaptureFixture[st
 
 def test_the_dump_of_a_host_that_runs_no_commands_comes_home_over_smb_alone(tmp_path: Path) -> None:
     with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
-        text = lab.settings.read_text(encoding="utf-8")
-        (channels,) = (line for line in text.splitlines() if line.strip().startswith("channels:"))
-        alone = "    channels: [" + channels[channels.index("{type: smb") :]
-        assert "winrm" not in alone
-        lab.settings.write_text(text.replace(channels, alone), encoding="utf-8")
+        smb_alone(lab)
         lab.guest.hang()
         code, case = collect(lab, "--confirm", "sql01")
         assert lab.guest.nmis == 1
         dump = (lab.guest.drive / "Windows" / "MEMORY.DMP").read_bytes()
     assert code == ExitCode.PARTIAL, "the logs that only commands give are missing"
     assert (case.path / "data" / "dump" / "Windows" / "MEMORY.DMP").read_bytes() == dump
+
+
+def smb_alone(lab: HypervLab) -> None:
+    text = lab.settings.read_text(encoding="utf-8")
+    (channels,) = (line for line in text.splitlines() if line.strip().startswith("channels:"))
+    alone = "    channels: [" + channels[channels.index("{type: smb") :]
+    assert "winrm" not in alone
+    lab.settings.write_text(text.replace(channels, alone), encoding="utf-8")
+
+
+def test_a_host_that_finds_its_domain_some_time_after_the_boot_is_waited_for(tmp_path: Path) -> None:
+    with hyperv_lab(tmp_path, dumps_for=1.0) as lab:
+        smb_alone(lab)
+        text = lab.settings.read_text(encoding="utf-8")
+        user = f"username: {lab.guest.smb.user}, password: file:{tmp_path}/guest/smb" if lab.guest.smb else ""
+        assert user in text
+        lab.settings.write_text(text.replace(user, user.replace(": ", ": CORP\\", 1)), encoding="utf-8")
+        with without_domain_controller(lab.guest.smb):
+            lab.guest.hang()
+            code, case = collect(lab, "--confirm", "sql01")
+        assert lab.guest.nmis == 1
+    assert code == ExitCode.PARTIAL, "the logs that only commands give are missing"
+    notes = [str(entry.data["note"]) for entry in case.journal.all("sighting")]
+    assert any("no domain controller answers the host" in note for note in notes)
+    assert (case.path / "data" / "dump" / "Windows" / "MEMORY.DMP").exists()
+
+
+@contextlib.contextmanager
+def without_domain_controller(smb: Smbd | None) -> Iterator[None]:
+    """Let smbd be a domain's member that finds no controller, until it has said so to somebody twice."""
+    assert smb is not None
+    text = smb.config.read_text(encoding="utf-8")
+    smb.config.write_text(text.replace("[global]", "[global]\nsecurity = domain\nworkgroup = CORP", 1))
+    os.kill(smb.pid, signal.SIGHUP)
+
+    def find_one() -> None:
+        while smb.log.read_text(errors="replace").count("status [NT_STATUS_NO_LOGON_SERVERS]") < 2:
+            if over.wait(0.1):
+                return
+        smb.config.write_text(text, encoding="utf-8")
+        os.kill(smb.pid, signal.SIGHUP)
+
+    over, finding = threading.Event(), threading.Thread(target=find_one)
+    finding.start()
+    try:
+        yield
+    finally:
+        over.set()
+        finding.join()
 
 
 def test_a_dump_that_windows_could_not_write_is_explained_by_windows(tmp_path: Path) -> None:
