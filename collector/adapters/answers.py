@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+Chunk = bytes | memoryview
+"""The next bytes of a file. They stay what they are for as long as they, or a part of them, are held."""
+
 
 class PowerState(StrEnum):
     """What the controller says of the host's power."""

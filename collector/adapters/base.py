@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from collector.adapters.answers import (
+    Chunk,
     CommandResult,
     GuestState,
     HostState,
@@ -313,7 +314,7 @@ class Files(Protocol):
         """An absent path raises `FileNotFoundError`. Raises: AdapterError."""
         ...
 
-    def read(self, path: str, offset: int, stall: float) -> Iterator[bytes]:
+    def read(self, path: str, offset: int, stall: float) -> Iterator[Chunk]:
         """Yield the file's bytes in order from `offset` to its end.
 
         Args:

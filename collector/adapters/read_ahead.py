@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from collector.adapters.answers import Chunk
 from collector.errors import PeerFailedError
 
 MIN_CHUNK = 32 * 1024
@@ -21,7 +22,7 @@ class _Range:
 
     offset: int
     length: int
-    data: bytes = b""
+    data: Chunk = b""
     last: bool = False  # the file ends here
 
 
@@ -59,7 +60,7 @@ class ReadAhead:
             self._ranges.append(wanted)
             yield self._ask(wanted)
 
-    def data(self, number: int, data: bytes) -> None:
+    def data(self, number: int, data: Chunk) -> None:
         """Take the bytes that came for a request.
 
         Raises:
@@ -69,7 +70,7 @@ class ReadAhead:
         missing = answered.length - len(answered.data)
         if not 0 < len(data) <= missing:
             raise _malformed(f"{len(data)} bytes where 1 to {missing} were asked for")
-        answered.data = answered.data + data if answered.data else data
+        answered.data = b"".join((answered.data, data)) if answered.data else data
         if len(data) < missing:
             self._unfinished.append(answered)
             self._chunk = min(self._chunk, max(MIN_CHUNK, len(data)))
@@ -86,7 +87,7 @@ class ReadAhead:
         answered.length, answered.last = len(answered.data), True
         self._ended = True
 
-    def ready(self) -> Iterator[bytes]:
+    def ready(self) -> Iterator[Chunk]:
         """Bytes of the file that can be handed on, in order. The first end of file, in order, is the end."""
         while self._ranges and len(self._ranges[0].data) == self._ranges[0].length:
             first = self._ranges.popleft()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from collector.adapters.answers import RemoteFile
+from collector.adapters.answers import Chunk, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.read_ahead import ReadAhead
@@ -132,7 +132,7 @@ class SftpSession:
         self._ask(Kind.CLOSE, handle, folder, patience)
         return found
 
-    def read(self, path: str, offset: int, stall: float) -> Iterator[bytes]:
+    def read(self, path: str, offset: int, stall: float) -> Iterator[Chunk]:
         """Yield the file's bytes in order from `offset` to where it ends when we get there.
 
         A session that reads can be asked for nothing else.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from collector.adapters.answers import RemoteFile
+from collector.adapters.answers import Chunk, RemoteFile
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.tcp import dial
@@ -134,7 +134,7 @@ class SmbChannel:
         share, name = self._find(path, Patience("SMB", deadline))
         return share.stat(name, path)
 
-    def read(self, path: str, offset: int, stall: float) -> Iterator[bytes]:
+    def read(self, path: str, offset: int, stall: float) -> Iterator[Chunk]:
         """Yield the file's bytes in order from `offset`.
 
         Raises:

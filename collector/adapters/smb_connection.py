@@ -5,8 +5,8 @@ What smbprotocol 1.17 leaves open, and is closed here:
 - Its waits have no end, and a thread of its own reads for ever: here whoever waits reads, and has `patience`.
 - A packet may claim four gigabytes: here no frame is larger than what was asked for.
 - An answer without a signature, or in the clear on an encrypted session, is taken: here it is refused.
-- A byte is copied six times on its way: here twice. A request to read takes a quarter of a millisecond to
-  pack: here a twentieth of that.
+- A byte is copied six times on its way: here it stays where it arrived until it is written. A request to read
+  takes a quarter of a millisecond to pack: here a twentieth of that.
 
 Section numbers are of [MS-SMB2].
 """
@@ -27,6 +27,8 @@ from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderResponse
 from smbprotocol.session import Session
 from smbprotocol.structure import Structure
 
+from collector.adapters.answers import Chunk
+from collector.adapters.buffers import Buffers
 from collector.adapters.limits import Deadline
 from collector.adapters.patience import Patience
 from collector.adapters.smb_keys import ENCRYPTION, SIGNING, TAG, Keys, is_sealed, malformed
@@ -62,7 +64,7 @@ class Answer:
     """A verified answer: the bytes that were read, or else the whole message with its header."""
 
     status: int
-    body: bytes
+    body: Chunk
 
 
 class _Link:
@@ -73,7 +75,7 @@ class _Link:
         self.connected = True
         self._socket = sock
         self._length = memoryview(bytearray(4))
-        self._frame = memoryview(bytearray(MAX_FRAME + TAG))
+        self._frames = Buffers(MAX_FRAME + TAG)
 
     def connect(self) -> None:
         """It is connected already."""
@@ -96,13 +98,14 @@ class _Link:
             raise ended() from error
 
     def receive(self) -> memoryview:
-        """The next frame, with room for a tag behind it; it is overwritten by the one after."""
+        """The next frame, with room for a tag behind it."""
         self._fill(self._length)
         length = int.from_bytes(self._length, "big")
         if not _HEADER.size <= length <= MAX_FRAME:
             raise malformed(f"a packet of {length} bytes")
-        self._fill(self._frame[:length])
-        return self._frame[: length + TAG]
+        frame = self._frames.take()[: length + TAG]
+        self._fill(frame[:-TAG])
+        return frame
 
     def _fill(self, view: memoryview) -> None:
         whole = Deadline.after(self._time_left() + len(view) / SLOWEST)
@@ -324,14 +327,15 @@ class Connection(SmbprotocolConnection):  # type: ignore[misc]
             self.preauth_integrity_session_hash_value[number].append(bytes(message))
 
 
-def _data(message: memoryview) -> bytes:
-    """The bytes that an answer to READ carries (section 2.2.20)."""
+def _data(message: memoryview) -> Chunk:
+    """The bytes that an answer to READ carries (section 2.2.20); few are copied, to hold no whole frame."""
     if len(message) < _READ_HEAD:
         raise malformed("less than an answer to a read")
     start, length = message[66], int.from_bytes(message[68:72], "little")
     if start < _READ_HEAD or start + length > len(message):
         raise malformed("a field that is longer than its packet")
-    return bytes(message[start : start + length])
+    data = message[start : start + length]
+    return data if length > CHUNK // 2 else bytes(data)
 
 
 def no_credits() -> PeerFailedError:

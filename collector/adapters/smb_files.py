@@ -22,7 +22,7 @@ from smbprotocol.open import (
 )
 from smbprotocol.tree import TreeConnect
 
-from collector.adapters.answers import FileKind, RemoteFile
+from collector.adapters.answers import Chunk, FileKind, RemoteFile
 from collector.adapters.patience import Patience
 from collector.adapters.read_ahead import ReadAhead
 from collector.adapters.smb_connection import CHUNK, SPARE_CREDITS, UNIT, Answer, Connection, no_credits
@@ -111,7 +111,7 @@ class Share:
             raise failure(answer.status, shown)
         return found
 
-    def read(self, name: str, shown: str, offset: int, patience: Patience) -> Iterator[bytes]:
+    def read(self, name: str, shown: str, offset: int, patience: Patience) -> Iterator[Chunk]:
         """Yield the file's bytes in order from `offset` to where it ends when we get there.
 
         Other things may be asked of the share between two pieces.
@@ -241,4 +241,4 @@ def _listed(answer: Answer) -> bytes:
     _, start, length = _LISTED.unpack_from(answer.body)
     if start < _LISTED.size or start + length > len(answer.body):
         raise malformed("a field that is longer than its packet")
-    return answer.body[start : start + length]
+    return bytes(answer.body[start : start + length])

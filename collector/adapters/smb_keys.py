@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from smbprotocol.connection import Ciphers, SigningAlgorithms
 from smbprotocol.session import Session
 
+from collector.adapters.buffers import Buffers
 from collector.errors import PeerFailedError
 
 SIGNING = (SigningAlgorithms.AES_GMAC, SigningAlgorithms.AES_CMAC)
@@ -60,7 +61,7 @@ class Keys:
                 for key in (session.encryption_key, session.decryption_key)
             )
             self._nonce = 12 if galois else 11
-            self._opened = memoryview(bytearray(largest))
+            self._opened = Buffers(largest)
 
     def sign(self, message: bytearray, number: int) -> None:
         """Sign a message of ours, whose signature is zeroes (section 3.1.4.1)."""
@@ -101,7 +102,7 @@ class Keys:
         if flags != 1 or size != sealed:
             raise malformed("an encrypted packet of another size than it says")
         frame[-TAG:] = signature  # the library wants the tag behind the data
-        opened = self._opened[:sealed]
+        opened = self._opened.take()[:sealed]
         try:
             self._opener.decrypt_into(
                 nonce[: self._nonce],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
-from collector.adapters.answers import CommandResult, RemoteFile
+from collector.adapters.answers import Chunk, CommandResult, RemoteFile
 from collector.adapters.known_hosts import SSH_PORT
 from collector.adapters.limits import Deadline
 from collector.adapters.ssh_connect import Hop, HostKeys, forward, greet, quoted, verify
@@ -201,7 +201,7 @@ class SshChannel:
         with self._sftp(deadline) as session:
             return session.stat(path, deadline)
 
-    def read(self, path: str, offset: int, stall: float) -> Iterator[bytes]:
+    def read(self, path: str, offset: int, stall: float) -> Iterator[Chunk]:
         """Yield the file's bytes in order from `offset`.
 
         Raises:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import queue
 import shutil
 import threading
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Self
 
 from collector.case.folder import PAYLOAD, Artifact, CaseFolder, numbered
+from collector.case.handover import Handover
 from collector.case.storage import (
     open_private,
     storage_error,
@@ -85,8 +85,8 @@ class PartFile:
         self.offset = self._saved
         """Bytes of the file that are here or handed over; where the next read of the source starts."""
         self._file = open_private(self._part, os.O_WRONLY | os.O_CREAT)
-        self._to_hash: queue.Queue[memoryview | None] = queue.Queue(_PIECES)
-        self._to_write: queue.Queue[tuple[memoryview, str] | None] = queue.Queue(_PIECES)
+        self._to_hash: Handover[memoryview | None] = Handover(_PIECES)
+        self._to_write: Handover[tuple[memoryview, str] | None] = Handover(_PIECES)
         self._threads = [
             threading.Thread(target=work, name=f"copy {target.name}", daemon=True)
             for work in (self._hash_pieces, self._write_pieces)
@@ -128,7 +128,7 @@ class PartFile:
                 _keep_stale(target)
             return cls(case, target, source, size)
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Take over the next bytes; waits while 8 MiB are on their way to the disk.
 
         Raises:

@@ -119,11 +119,11 @@ def test_a_file_can_be_described_while_it_is_read(rig: Rig) -> None:
     reader = rig.channel.read(path, 0, 30.0)
     first = next(reader)
     assert rig.channel.stat(path, soon()).size == len(LARGE)
-    assert first + b"".join(reader) == LARGE
+    assert b"".join((first, *reader)) == LARGE
 
 
 def test_a_command_runs_while_a_file_is_read(shell_rig: Rig) -> None:
     reader = shell_rig.channel.read(shell_rig.put("vmcore", LARGE), 0, 30.0)
     first = next(reader)
     assert shell_rig.shell.run(shell_rig.say(b"still here"), soon()).stdout == b"still here"
-    assert first + b"".join(reader) == LARGE
+    assert b"".join((first, *reader)) == LARGE

@@ -272,7 +272,7 @@ def test_a_file_that_grows_or_shrinks_ends_where_it_ends(host: Path, tmp_path: P
             file.write_bytes(data)
             with opened(server) as entered:
                 reader = entered.read(PATH, 0, 30.0)
-                copied = next(reader)
+                copied = bytes(next(reader))
                 os.truncate(file, size)
                 copied += b"".join(reader)
             assert copied == (data + bytes(CHUNK * 4))[:size]
@@ -285,7 +285,7 @@ def test_a_file_that_vanishes_is_not_found_and_one_that_is_open_is_read_to_its_e
         reader = entered.read(PATH, 0, 30.0)
         first = next(reader)
         (host / "Windows" / "MEMORY.DMP").unlink()
-        assert first + b"".join(reader) == DUMP
+        assert b"".join((first, *reader)) == DUMP
         with pytest.raises(FileNotFoundError):
             read(entered)
 
