@@ -29,21 +29,23 @@ class _Range:
 class ReadAhead:
     """Plans a read with many requests outstanding, and puts the answers back into order.
 
-    It starts with two requests and allows one more with every answer, so that a small file costs no
-    flood. A server that answers with less than it was asked for is asked for the rest, and then for less.
+    It starts with two requests, or as many as the file should take, and allows one more with every answer, so
+    that a small file costs no flood. A server that answers with less than it was asked for is asked for the
+    rest, and then for less.
 
     Args:
         offset: first byte wanted.
         chunk: bytes to ask for at a time.
         depth: requests outstanding, at most.
+        size: bytes of the file, if the server has told; it is not believed to end there.
     """
 
-    def __init__(self, offset: int, chunk: int, depth: int) -> None:
+    def __init__(self, offset: int, chunk: int, depth: int, size: int = 0) -> None:
         self.finished = False
         self._next = offset
         self._chunk = chunk
         self._depth = depth
-        self._allowed = min(2, depth)
+        self._allowed = min(max(2, -((offset - size) // chunk)), depth)
         self._ended = False  # somewhere the server said: end of file
         self._number = 0
         self._ranges: deque[_Range] = deque()

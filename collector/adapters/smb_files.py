@@ -120,7 +120,7 @@ class Share:
         connection.patience = patience
         opened = self._open(name, shown, _DATA, CreateOptions.FILE_NON_DIRECTORY_FILE)
         chunk = self._chunk()
-        plan = ReadAhead(offset, chunk, DEPTH)
+        plan = ReadAhead(offset, chunk, DEPTH, opened.size)
         asked: dict[int, int] = {}
         try:
             while not plan.finished:

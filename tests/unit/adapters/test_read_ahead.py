@@ -35,15 +35,21 @@ def serve(plan: ReadAhead, file: bytes, *, most: int, rng: random.Random) -> tup
     chunk=st.integers(1, 64),
     depth=st.integers(1, 8),
     most=st.integers(1, 80),
+    size=st.integers(0, 600) | st.just(2**63),
     rng=st.randoms(use_true_random=False),
 )
-def test_any_order_and_any_short_answers_give_the_file(
-    *, file: bytes, offset: int, chunk: int, depth: int, most: int, rng: random.Random
+def test_any_order_any_short_answers_and_any_lie_about_its_size_give_the_file(
+    *, file: bytes, offset: int, chunk: int, depth: int, most: int, size: int, rng: random.Random
 ) -> None:
-    plan = ReadAhead(offset, chunk, depth)
+    plan = ReadAhead(offset, chunk, depth, size)
     out, most_waiting = serve(plan, file, most=most, rng=rng)
     assert out == file[offset:]
     assert most_waiting <= depth
+
+
+@pytest.mark.parametrize(("size", "requests"), [(0, 2), (5, 2), (20, 2), (70, 6), (75, 7), (1_000, 8)])
+def test_what_the_file_should_take_is_asked_for_at_once(size: int, requests: int) -> None:
+    assert len(list(ReadAhead(10, chunk=10, depth=8, size=size).requests())) == requests
 
 
 def test_a_file_that_grows_ends_at_its_first_end() -> None:
