@@ -79,24 +79,26 @@ def delay(target: int, port: int, line: float) -> None:
 def _pass_on(source: socket.socket, sink: socket.socket, line: float) -> None:
     """Through pipes, so that the bytes themselves are never touched: a network costs no CPU here."""
     pipes: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
-    for _ in range(32):
-        leaves, enters = os.pipe()
+    made = [os.pipe() for _ in range(32)]
+    for leaves, enters in made:
         fcntl.fcntl(enters, fcntl.F_SETPIPE_SZ, MIB)
         pipes.put((leaves, enters))
     on_the_way: queue.SimpleQueue[tuple[float, int, tuple[int, int]]] = queue.SimpleQueue()
 
     def arrive() -> None:
+        count = 1
         with contextlib.suppress(OSError):
-            while True:
+            while count:
                 due, count, pipe = on_the_way.get()
                 time.sleep(max(0.0, due - time.monotonic()))
-                if not count:
-                    sink.shutdown(socket.SHUT_WR)
-                while count:
-                    count -= os.splice(pipe[0], sink.fileno(), count)
+                left = count
+                while left:
+                    left -= os.splice(pipe[0], sink.fileno(), left)
                 pipes.put(pipe)
+            sink.shutdown(socket.SHUT_WR)
 
-    threading.Thread(target=arrive, daemon=True).start()
+    arriving = threading.Thread(target=arrive, daemon=True)
+    arriving.start()
     count, free = 1, 0.0
     while count:
         pipe = pipes.get()
@@ -106,6 +108,9 @@ def _pass_on(source: socket.socket, sink: socket.socket, line: float) -> None:
             count = 0
         free = max(free, time.monotonic()) + count / line
         on_the_way.put((free + ROUND_TRIP / 2, count, pipe))
+    arriving.join()
+    for end in (end for both in made for end in both):
+        os.close(end)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from collector.adapters.smb_keys import malformed
 from collector.adapters.smb_status import END_OF_FILE, NO_MORE_FILES, SUCCESS, failure
 from collector.errors import AdapterError, PeerFailedError
 
-DEPTH = 32
+DEPTH = 16
 """Requests outstanding. 32 MiB on the way are 200 MB/s at 160 ms."""
 
 MAX_ENTRIES = 50_000
@@ -138,7 +138,7 @@ class Share:
             self._close(opened)
 
     def _chunk(self) -> int:
-        """Bytes to ask for at a time: a MiB, if the server lets us, and has credit for some of them."""
+        """Bytes to ask for at a time: two MiB, if the server lets us, and has credit for some of them."""
         largest = min(CHUNK, int(self._connection.max_read_size))
         if self._connection.supports_multi_credit and largest > UNIT:
             wanted = DEPTH * largest // UNIT + SPARE_CREDITS

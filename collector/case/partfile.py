@@ -44,8 +44,8 @@ BLOCK = 8 * 1024 * 1024
 
 _PART = ".part"
 _LOG = ".part.log"
-_PIECE = 1024 * 1024
-_PIECES = 4  # on the way to each thread, so at most 8 MiB wait
+_PIECE = 2 * 1024 * 1024
+_PIECES = 2  # on the way to each thread, so at most 8 MiB wait
 _READ = 1024 * 1024
 _RESERVE = 64 * 1024 * 1024  # for the journal, the report, and the logs that come after the dump
 
