@@ -113,7 +113,8 @@ class DirectoryBrake:
             with self._changed:
                 account.asking -= 1
                 account.proved |= let_in
-                account.refused += [host] * refused
+                if refused:
+                    account.refused.append(host)
                 self._changed.notify_all()
 
 

@@ -36,7 +36,7 @@ from collector.adapters.smb_read import pack_read
 from collector.errors import AdapterError, PeerFailedError, UnreachableError, UnsupportedError
 
 CHUNK = 2 * 1024 * 1024
-"""Bytes to ask for at a time. Half as many cost a tenth more time; twice as many gain nothing."""
+"""Bytes to ask for at a time. Pieces of half the size take a tenth longer, of twice the size no less."""
 
 UNIT = 64 * 1024
 """Bytes that one credit pays for (section 3.2.4.1.5)."""

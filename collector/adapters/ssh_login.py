@@ -199,7 +199,9 @@ class _Attempt:
             return self._refusal(what, self._transport.farewell)
         # PAM says by a banner that an account has expired, or that the host still boots (pam_nologin(8)).
         banner = cast("bytes | None", handler.banner) if handler is not None else None
-        before = f"; the host said before: {quoted(banner.decode('utf-8', 'replace'))}" if banner else ""
+        before = (
+            f"; the host said before: {quoted(banner.decode('utf-8', 'replace').strip())}" if banner else ""
+        )
         return PeerFailedError(
             f"the login at {self._hop} broke off: {quoted(error)}{before}",
             hint="Look at sshd's log on the host. It was not tried again.",
